@@ -1,0 +1,242 @@
+"""What travels between a gateway and headquarters: ledger push, enrolment, downlink, advisory snapshot.
+
+Version 1. A server accepts WIRE_VERSION and the one before it. Epochs are strings in JSON (63 bits), hashes hex.
+Paths (all below the cloud's URL; every request but enrolment carries an RFC 9421 Ed25519 signature, tag "evercount"):
+
+    POST /v1/enrolments                          Enrolment -> Enrolled
+    POST /v1/gateways/{gateway}/ledger           body: zstd(BatchHeader LF canonical lines joined by LF) -> Pushed
+    GET  /v1/gateways/{gateway}/head?epoch=&seq= Head (the server's head of that epoch, and its hash at `seq`)
+    POST /v1/gateways/{gateway}/advisory         zstd(Advisory) -> 204: balances before a long catch-up
+    GET  /v1/gateways/{gateway}/opening?page=    OpeningPage: the site's present stock for a replacement gateway
+    GET  /v1/gateways/{gateway}/downlink?wait=   Downlink, with ETag; If-None-Match answers 304 after at most `wait` s
+
+Errors are RFC 9457 problem documents. 409 carries a Conflict; 429 and 503 carry Retry-After; 401 carries the server's
+time in the header `evercount-time` (microseconds UTC), from which the gateway signs by an offset.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from vocabulary.document import Document
+from vocabulary.exception import ExceptionKind, ExceptionState
+from vocabulary.item import Item, PackagingLevel
+from vocabulary.movement import Content, Movement
+from vocabulary.place import Account, Place
+
+WIRE_VERSION = 1
+
+#: Records in one push at most, and bytes of its body before and after decompression: bounds the server's work.
+BATCH_RECORDS = 1_000
+BATCH_BYTES = 1 << 20
+INFLATED_BYTES = 16 << 20
+
+#: RFC 9421: every request covers these components; content-digest is added where there is a body.
+SIGNED_COMPONENTS = ("@method", "@authority", "@path", "@query")
+SIGNATURE_TAG = "evercount"
+#: A signature is refused when its `created` is further than this from the server's clock, seconds.
+SIGNATURE_AGE_S = 300
+TIME_HEADER = "evercount-time"
+
+
+class DeviceStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one device does: its named state, reads per second, and what went wrong so far."""
+
+    name: str
+    state: str
+    reads_per_second: float = 0.0
+    reads: int = 0
+    errors: int = 0
+    reason: str = ""
+
+
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A gateway's health, riding on each request. Times in microseconds UTC; `recorded` is its last row."""
+
+    now: int
+    version: str
+    recorded: int
+    clock_trusted: bool = True
+    disk_free: int = 0
+    devices: tuple[DeviceStatus, ...] = ()
+    open_exceptions: int = 0
+
+
+class BatchHeader(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The first line of a push. `prev_hash` is the hash before its first row, `head_hash` that of its last.
+
+    `parent` stands on the first push of an epoch that branched off another one: (epoch, seq, hash).
+    """
+
+    wire: int
+    site: str
+    gateway: str
+    epoch: str
+    first_seq: int
+    prev_hash: str
+    head_hash: str
+    status: Status
+    parent: tuple[str, int, str] | None = None
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """What the server now holds of this epoch, its time, and the version of the downlink it would send."""
+
+    acked_seq: int
+    head_hash: str
+    server_time: int
+    downlink: str
+
+
+class Conflict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a push does not fit: `gap` (rows before it are missing) or `fork` (a row differs), and what is expected."""
+
+    type: Literal["gap", "fork", "revoked"]
+    title: str
+    status: int
+    expected_seq: int = 0
+    expected_hash: str = ""
+
+
+class Head(msgspec.Struct, frozen=True):
+    """The server's last row of an epoch (seq 0 and the genesis hash when it has none), and its hash at the asked seq."""
+
+    epoch: str
+    seq: int
+    hash: str
+    hash_at: str = ""
+
+
+class Enrolment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A new gateway's one-time code, its Ed25519 public key (hex) and the epoch of its ledger file."""
+
+    code: str
+    public_key: str
+    epoch: str
+    hardware: str = ""
+
+
+class Enrolled(msgspec.Struct, frozen=True):
+    """The site that the code stood for. `opening_pages` > 0: apply the opening stock before any reader is connected."""
+
+    gateway: str
+    site: str
+    name: str
+    zone: str
+    opening_pages: int
+    server_time: int
+
+
+class BalanceLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A balance as it travels: account, goods, amount; unit cost in 10^-6 major units of `currency` per base unit."""
+
+    account: Account
+    item: str
+    quantity: int
+    lot: str = ""
+    expiry: str = ""
+    grams: int = 0
+    unit_cost: int = 0
+    currency: str = ""
+
+
+class UnitLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A unit as it travels."""
+
+    unit: str
+    account: Account
+    container: str = ""
+    holds: tuple[Content, ...] = ()
+
+
+class OpeningPage(msgspec.Struct, frozen=True):
+    """One page of a site's present stock, at most 1,000 lines."""
+
+    page: int
+    pages: int
+    balances: tuple[BalanceLine, ...]
+    units: tuple[UnitLine, ...]
+
+
+class Advisory(msgspec.Struct, frozen=True):
+    """The whole present stock of a gateway with a long backlog: shown as it is until the history has arrived."""
+
+    epoch: str
+    seq: int
+    at: int
+    balances: tuple[BalanceLine, ...]
+
+
+class OpeningStock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="opening-stock"):
+    """Post these balances (at most 1,000) as counts against `opening`."""
+
+    lines: tuple[BalanceLine, ...]
+    occurred_at: int
+
+
+class CorrectMovement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="correct-movement"):
+    """Reverse the group that began at `group` and, where something did happen, post `replacement` in its stead.
+
+    `original` stands when retention has cut the rows at the gateway.
+    """
+
+    group: int
+    reason: str
+    replacement: Movement | None = None
+    original: tuple[Movement, ...] = ()
+
+
+class DecideException(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="decide-exception"):
+    """A person's decision about an exception that this gateway owns."""
+
+    exception: ExceptionKind
+    subject: str
+    state: ExceptionState
+    reason: str
+    actor: str
+
+
+class IdentifyItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="identify-item"):
+    """A provisional item is really `item`: all of its stock is moved over by movements of kind `identifying`."""
+
+    provisional: str
+    item: str
+
+
+Order = OpeningStock | CorrectMovement | DecideException | IdentifyItem
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An order from headquarters with an expiry (microseconds UTC); its result comes back as a record."""
+
+    id: str
+    expires_at: int
+    order: Order
+
+
+class Thresholds(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What headquarters sets for a site."""
+
+    #: a counted difference above this many base units becomes an exception
+    count_difference: int = 0
+    #: the same identity in two places within this time is a possible clone, seconds
+    travel_time_s: int = 60
+
+
+class Downlink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that headquarters tells a gateway, whole; `version` is its ETag. Commands stay until their result arrives.
+
+    Headquarters owns every key in it; devices and network belong to the gateway's own configuration.
+    """
+
+    version: str
+    items: tuple[Item, ...] = ()
+    packaging: tuple[PackagingLevel, ...] = ()
+    places: tuple[Place, ...] = ()
+    documents: tuple[Document, ...] = ()
+    commands: tuple[Command, ...] = ()
+    thresholds: Thresholds = msgspec.field(default_factory=Thresholds)
+    revoked: bool | UnsetType = UNSET
