@@ -1,0 +1,1 @@
+"""Bytes become sightings: a driver per kind of device, each on its own, all behind one protocol (`driver`)."""

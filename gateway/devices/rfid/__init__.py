@@ -1,0 +1,1 @@
+"""LLRP readers. Read `stream` first: it is the way from bytes to sightings; `reader` is the life around it."""
