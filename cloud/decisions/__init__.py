@@ -1,0 +1,1 @@
+"""What should be done about what is foreseen: replenishment. Pure functions over values."""

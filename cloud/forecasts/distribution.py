@@ -1,0 +1,54 @@
+"""Demand over a horizon as a distribution: a gamma with a mass at zero, fitted by its moments.
+
+Silver, Pyke and Thomas, Inventory and Production Management, 4th ed.: gamma lead-time demand; the variance of a
+random lead time L adds m^2 var(L) to E[L] var(demand).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincinv  # pyright: ignore[reportUnknownVariableType]
+
+from cloud.forecasts.forecast import DemandClass
+
+Values = NDArray[np.float64]
+
+#: Buckets of history behind the moments: one year of weeks, so that an old life of the item does not speak.
+MOMENT_BUCKETS = 52
+#: Smallest squared coefficient of variation: the gamma needs some spread, and no demand is known to the unit.
+_LEAST_CV2 = 1e-4
+
+
+def moments(history: Values, mean: float, demand_class: DemandClass) -> tuple[float, float]:
+    """(variance, probability of none) of one bucket's demand when its forecast mean is `mean`.
+
+    Intermittent demand that slows down comes less often in the same sizes (Teunter, Syntetos and Babai); other demand
+    changes its sizes.
+    """
+    recent = history[-MOMENT_BUCKETS:]
+    sizes = recent[recent > 0]
+    if not len(sizes) or mean <= 0:
+        return 0.0, 1.0
+    size, square, share = float(np.mean(sizes)), float(np.mean(sizes**2)), len(sizes) / len(recent)
+    if demand_class in ("intermittent", "lumpy", "new"):
+        often = min(1.0, mean / size)
+        stretch = mean / (often * size)
+        return max(often * square * stretch**2 - mean**2, mean), 1 - often
+    stretch = mean / (share * size)
+    return max(share * square * stretch**2 - mean**2, mean), 1 - share
+
+
+def quantiles(mean: Values, variance: Values, none: Values, levels: tuple[float, ...]) -> Values:
+    """Quantiles (series, levels) of gamma demand with the given means, variances and probabilities of none at all."""
+    tau = np.asarray(levels)[None, :]
+    some = np.maximum(1 - none, 1e-9)
+    positive_mean = np.maximum(mean, 1e-12) / some
+    positive_variance = np.maximum(
+        (variance + mean**2) / some - positive_mean**2, _LEAST_CV2 * np.maximum(positive_mean**2, 1e-12)
+    )
+    shape = positive_mean**2 / positive_variance
+    scale = positive_variance / positive_mean
+    inner = np.clip((tau - none[:, None]) / some[:, None], 0.0, 1.0)
+    found = np.asarray(gammaincinv(shape[:, None], inner), dtype=np.float64) * scale[:, None]
+    return np.where((mean[:, None] <= 0) | (tau <= none[:, None]), 0.0, found)

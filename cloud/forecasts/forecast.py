@@ -1,0 +1,139 @@
+"""What is asked of the forecaster and what it answers; plain values, so that they travel to another process.
+
+A *period* is the unit of a series, a day at headquarters (`period_days` = 1) or longer in a file that somebody brings.
+A forecast is dated by its origin, the first period that is not known; nothing at or after it is ever used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from typing import Literal
+
+import msgspec
+
+#: Part of each forecast's version: raise it when a change of the code changes numbers.
+CODE_VERSION = "forecast/1"
+
+#: Syntetos-Boylan classes, "new" for too short a history to tell, "dead" where nothing was ever asked for.
+DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new", "dead"]
+
+#: Probabilities at which the demand over lead time and review is stored: close together at the top, where orders look.
+LEVELS = (
+    0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.965, 0.975, 0.985, 0.99, 0.995, 0.998,
+)  # fmt: skip
+
+#: Probabilities of the fan on the item's page.
+FAN_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+#: Periods that the fan reaches: four weeks of days.
+FAN_PERIODS = 28
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """One series to forecast. `quantities` per period from `first` (an ordinal date) on; `censored` are the offsets of
+    periods in which stock was out, so that what was issued is less than what was wanted; times in periods.
+    """
+
+    site: str
+    item: str
+    first: int
+    quantities: tuple[int, ...]
+    lead_time: float
+    lead_time_sd: float
+    review: float
+    censored: tuple[int, ...] = ()
+
+
+def inputs_hash(origin: int, period_days: int, request: Request) -> str:
+    """What a forecast was made from, as 16 hex digits: equal inputs need no new forecast."""
+    packed = msgspec.msgpack.encode((CODE_VERSION, origin, period_days, request))
+    return hashlib.sha256(packed).hexdigest()[:16]
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """How a class's quantiles must be moved so that, at past origins, as much demand stayed below as they promise.
+
+    `shift`, in standard deviations of the forecast, stands beside `levels`; `error` is the mean absolute error of demand
+    over the horizon relative to its mean; `scores` is the number of past forecasts it rests on.
+    """
+
+    levels: tuple[float, ...]
+    shift: tuple[float, ...]
+    error: float
+    scores: int
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Series to forecast from one origin (an ordinal date). `known` is used where a class has too few past forecasts."""
+
+    origin: int
+    requests: tuple[Request, ...]
+    period_days: int = 1
+    backtests: int = 2
+    known: dict[str, Calibration] = {}
+
+
+class Forecast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The demand of one item at one site, as foreseen from `origin` (ISO date); immutable once made.
+
+    `quantiles` (at `levels`) are of the demand over the horizon: lead time, which varies, plus review. `fan[p][k]` is
+    the quantile at `fan_levels[k]` of period p's demand. `rate` is the mean demand per period, `line_size` the mean of
+    a period that had any. `error` is the class's relative error at past origins. All in base units and periods.
+    """
+
+    version: str
+    site: str
+    item: str
+    origin: str
+    period_days: int
+    demand_class: DemandClass
+    models: tuple[str, ...]
+    history: int
+    censored: int
+    lead_time: float
+    lead_time_sd: float
+    review: float
+    rate: float
+    line_size: float
+    mean: float
+    levels: tuple[float, ...]
+    quantiles: tuple[float, ...]
+    fan_levels: tuple[float, ...]
+    fan: tuple[tuple[float, ...], ...]
+    error: float
+    inputs: str
+
+    @property
+    def horizon(self) -> float:
+        """Mean lead time plus review, in periods."""
+        return self.lead_time + self.review
+
+    def quantile(self, level: float) -> float:
+        """Demand over the horizon that is not exceeded with probability `level`, linear between the stored levels."""
+        at = bisect_right(self.levels, level)
+        if at == 0:
+            return self.quantiles[0]
+        if at == len(self.levels):
+            return self.quantiles[-1]
+        low, high = self.levels[at - 1], self.levels[at]
+        share = (level - low) / (high - low)
+        return self.quantiles[at - 1] * (1 - share) + self.quantiles[at] * share
+
+    def exceeded(self, quantity: float) -> float:
+        """The probability that demand over the horizon is greater than `quantity`; the inverse of `quantile`."""
+        if quantity < 0:
+            return 1.0
+        at = bisect_right(self.quantiles, quantity)
+        if at == len(self.quantiles):
+            return 1 - self.levels[-1]
+        high, high_level = self.quantiles[at], self.levels[at]
+        low, low_level = (self.quantiles[at - 1], self.levels[at - 1]) if at else (0.0, 0.0)
+        return 1 - (low_level + (high_level - low_level) * (quantity - low) / (high - low))
+
+
+class Forecasts(msgspec.Struct, frozen=True):
+    """The answer to a batch, in the order of its requests, and what was learnt about each class."""
+
+    forecasts: tuple[Forecast, ...]
+    calibration: dict[str, Calibration]

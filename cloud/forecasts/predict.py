@@ -1,0 +1,254 @@
+"""READ FIRST of the forecasts: series in, forecasts out. Pure; the same batch gives the same numbers anywhere.
+
+Every series is put into buckets, its class's models are averaged, the result is spread over the periods again, and a
+gamma with a mass at zero, moved by what past forecasts missed, says how sure that is. Models of a class run together;
+one path serves both the forecast and the backtests behind the calibration, so these cannot differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cloud.forecasts import calibration as conformal
+from cloud.forecasts.classes import NEW_BELOW, classify
+from cloud.forecasts.distribution import moments, quantiles
+from cloud.forecasts.forecast import (
+    FAN_LEVELS,
+    FAN_PERIODS,
+    LEVELS,
+    Batch,
+    Calibration,
+    DemandClass,
+    Forecast,
+    Forecasts,
+    Request,
+    inputs_hash,
+)
+from cloud.forecasts.series import dense, from_first_demand, together, weekday_profile
+
+Values = NDArray[np.float64]
+
+#: (model, histories, horizon, season) -> mean paths; the statsforecast adapter, or another in a test.
+PointForecasts = Callable[[str, Sequence[Values], int, int], Values]
+
+#: The models whose mean is the forecast of a class. Never Croston or SBA: they do not see an item die. No SES for
+#: intermittent demand: its optimised weight follows single orders (error over the horizon + 4 to 6 % on spare parts).
+MODELS: dict[DemandClass, tuple[str, ...]] = {
+    "smooth": ("SES", "IMAPA", "Theta"),
+    "erratic": ("SES", "IMAPA"),
+    "intermittent": ("IMAPA", "ADIDA"),
+    "lumpy": ("IMAPA", "ADIDA"),
+}
+#: The models of smooth and erratic demand with two seasons behind it: a strong season looks erratic by itself.
+SEASONAL_MODELS = ("SeasonalNaive", "Theta")
+
+#: Days are put together into weeks before anything else: a week holds the closed days, and is a tenth of the work.
+_BUCKET_DAYS = 7
+#: Season of weekly buckets, and how many of them must be known before a model may use it.
+_SEASON_WEEKS, _SEASONS = 52, 2
+#: A forecast mean beyond this many times the largest bucket ever seen is a model running away.
+_RUNAWAY = 1.5
+#: Buckets of an average series of its batch that a new item's forecast begins with.
+_PRIOR_BUCKETS = 4.0
+
+
+@dataclass(slots=True)
+class _Task:
+    """One series up to one origin: what was known, and what the models made of it."""
+
+    request: Request
+    periods: Values
+    buckets: Values
+    demand_class: DemandClass
+    size: int
+    season: int
+    models: tuple[str, ...]
+    path: Values
+    #: mean, variance and probability of none over the horizon; set by `_over_horizon`
+    over: tuple[float, float, float] = (0.0, 0.0, 1.0)
+
+
+def forecast(batch: Batch, point_forecasts: PointForecasts) -> Forecasts:
+    """Forecast each series of `batch`. What lies at or after its origin is never looked at."""
+    series = [dense(request, batch.origin, batch.period_days) for request in batch.requests]
+    tasks = [_task(request, values, batch.period_days) for request, values in zip(batch.requests, series, strict=True)]
+    _run(tasks, point_forecasts)
+    known = dict(batch.known) | _backtest(batch, series, tasks, point_forecasts)
+    levels = quantiles(*_columns(tasks), LEVELS)
+    made = [
+        _answer(batch, task, levels[row], known.get(task.demand_class, conformal.UNCALIBRATED))
+        for row, task in enumerate(tasks)
+    ]
+    return Forecasts(tuple(made), {name: known[name] for name in sorted(known)})
+
+
+def _task(request: Request, periods: Values, period_days: int) -> _Task:
+    size = _BUCKET_DAYS if period_days == 1 else 1
+    lived = from_first_demand(periods)
+    buckets = together(lived, size)
+    demand_class = classify(buckets)
+    if demand_class == "dead" and lived.size:
+        demand_class = "new"  # sold for the first time less than a bucket ago
+    season = _SEASON_WEEKS if period_days * size == 7 and len(buckets) >= _SEASONS * _SEASON_WEEKS else 1
+    models = MODELS.get(demand_class, ())
+    if demand_class in ("smooth", "erratic") and season > 1:
+        models = SEASONAL_MODELS
+    return _Task(request, lived, buckets, demand_class, size, season, models, np.zeros(0))
+
+
+def _run(tasks: Sequence[_Task], point_forecasts: PointForecasts) -> None:
+    """Fill in the mean path, per period, and the moments over the horizon of each task."""
+    reach = max((_reach(task) for task in tasks), default=0)
+    groups: dict[tuple[tuple[str, ...], int], list[_Task]] = {}
+    for task in tasks:
+        groups.setdefault((task.models, task.season), []).append(task)
+    prior = _prior(tasks)
+    for (models, season), group in groups.items():
+        if models:
+            histories = [task.buckets for task in group]
+            paths = np.mean([point_forecasts(model, histories, reach, season) for model in models], axis=0)
+        else:
+            paths = np.repeat([[_new_level(task, prior)] for task in group], max(reach, 1), axis=1)
+        for task, path in zip(group, paths, strict=True):
+            most = _RUNAWAY * float(np.max(task.buckets)) if models else math.inf
+            task.path = _spread(task, np.minimum(path, most))
+            task.over = _over_horizon(task)
+
+
+def _reach(task: _Task) -> int:
+    """Buckets that the fan and the horizon of a task need."""
+    return math.ceil(max(FAN_PERIODS, task.request.lead_time + task.request.review) / task.size)
+
+
+def _prior(tasks: Sequence[_Task]) -> float:
+    """The median bucket of the series that are old enough to tell; 0 where there are none."""
+    rates = [float(np.mean(task.buckets)) for task in tasks if task.models]
+    return float(np.median(rates)) if rates else 0.0
+
+
+def _new_level(task: _Task, prior: float) -> float:
+    """A new item's mean bucket: its own demand, which counts the more the longer it is known, and the prior."""
+    seen = len(task.periods) / task.size
+    if not seen:
+        return 0.0
+    return (float(np.sum(task.periods)) + prior * _PRIOR_BUCKETS) / (seen + _PRIOR_BUCKETS)
+
+
+def _spread(task: _Task, path: Values) -> Values:
+    """A path of buckets as a path of periods, by the profile of the week."""
+    if task.size == 1:
+        return path
+    return (path[:, None] * weekday_profile(task.periods)[None, :]).reshape(-1)
+
+
+def _horizon_mean(path: Values, horizon: float) -> float:
+    whole = int(horizon)
+    part = horizon - whole
+    return float(np.sum(path[:whole])) + (part * float(path[whole]) if part and whole < len(path) else 0.0)
+
+
+def _over_horizon(task: _Task) -> tuple[float, float, float]:
+    """Mean, variance and probability of none of demand over lead time plus review."""
+    request = task.request
+    horizon = request.lead_time + request.review
+    mean = _horizon_mean(task.path, horizon)
+    if mean <= 0 or horizon <= 0:
+        return 0.0, 0.0, 1.0
+    count = horizon / task.size
+    history = task.buckets if task.models else np.asarray([mean / count] * NEW_BELOW)
+    variance, none = moments(history, mean / count, task.demand_class)
+    if not task.models:
+        variance += (mean / count) ** 2  # nothing is known of a new item: as wide as its mean
+    rate = mean / horizon
+    return mean, variance * count + (rate * request.lead_time_sd) ** 2, none**count
+
+
+def _columns(tasks: Sequence[_Task]) -> tuple[Values, Values, Values]:
+    columns = np.asarray([task.over for task in tasks], dtype=np.float64).reshape(-1, 3)
+    return columns[:, 0], columns[:, 1], columns[:, 2]
+
+
+def _backtest(
+    batch: Batch, series: Sequence[Values], tasks: Sequence[_Task], point_forecasts: PointForecasts
+) -> dict[str, Calibration]:
+    """Forecast again from one, two, ... horizons ago, with what was known then, and calibrate each class by it."""
+    past: list[_Task] = []
+    came: list[float] = []
+    for back in range(1, batch.backtests + 1):
+        for request, values, task in zip(batch.requests, series, tasks, strict=True):
+            horizon = max(1, round(request.lead_time + request.review))
+            cut = len(values) - back * horizon
+            if task.models and cut > 0:
+                exact = Request(request.site, request.item, request.first, (), float(horizon), 0.0, 0.0)
+                earlier = _task(exact, values[:cut], batch.period_days)
+                if earlier.models:
+                    past.append(earlier)
+                    came.append(float(np.sum(values[cut : cut + horizon])))
+    _run(past, point_forecasts)
+    predicted = quantiles(*_columns(past), conformal.ANCHORS)
+    means, variances, _ = _columns(past)
+    deviations, realised = np.sqrt(variances), np.asarray(came)
+    found: dict[str, Calibration] = {}
+    for name in MODELS:
+        rows = np.asarray([task.demand_class == name for task in past], dtype=bool)
+        before = batch.known.get(name, conformal.UNCALIBRATED).scores
+        if int(np.sum(rows)) >= max(conformal.LEAST_SCORES, before // 2):  # a few changed series do not outweigh all
+            found[name] = conformal.calibrate(predicted[rows], means[rows], deviations[rows], realised[rows])
+    return found
+
+
+def _fan(task: _Task) -> Values:
+    """Quantiles of each period's demand (FAN_PERIODS, FAN_LEVELS)."""
+    path = np.resize(task.path, FAN_PERIODS) if len(task.path) else np.zeros(FAN_PERIODS)
+    mean = float(np.mean(path))
+    recent = task.periods[-365:]
+    variance, none = moments(recent, mean, "lumpy") if mean > 0 else (0.0, 1.0)
+    share = path / mean if mean > 0 else path
+    often = np.minimum(1.0, (1 - none) * share)
+    return quantiles(path, variance * share, 1 - often, FAN_LEVELS)
+
+
+def _answer(batch: Batch, task: _Task, levels: Values, calibration: Calibration) -> Forecast:
+    request = task.request
+    horizon = request.lead_time + request.review
+    inputs = inputs_hash(batch.origin, batch.period_days, request)
+    version = hashlib.sha256(inputs.encode() + msgspec.msgpack.encode(calibration)).hexdigest()[:16]
+    sizes = task.periods[task.periods > 0]
+    mean, variance, _ = task.over
+    promised = conformal.shifted(levels, math.sqrt(variance), LEVELS, calibration)
+    return Forecast(
+        version=version,
+        site=request.site,
+        item=request.item,
+        origin=date.fromordinal(batch.origin).isoformat(),
+        period_days=batch.period_days,
+        demand_class=task.demand_class,
+        models=task.models or ("mean",),
+        history=len(task.periods),
+        censored=len(request.censored),
+        lead_time=request.lead_time,
+        lead_time_sd=request.lead_time_sd,
+        review=request.review,
+        rate=_rounded(mean / horizon if horizon > 0 else 0.0),
+        line_size=_rounded(float(np.mean(sizes)) if len(sizes) else 0.0),
+        mean=_rounded(mean),
+        levels=LEVELS,
+        quantiles=tuple(_rounded(float(value)) for value in promised),
+        fan_levels=FAN_LEVELS,
+        fan=tuple(tuple(_rounded(float(value)) for value in row) for row in _fan(task)),
+        error=_rounded(calibration.error),
+        inputs=inputs,
+    )
+
+
+def _rounded(value: float) -> float:
+    """Four decimals: vector instructions differ in the last bits between machines and positions in a batch."""
+    return round(value, 4)

@@ -1,0 +1,1 @@
+"""What `./run demo` starts: one headquarters, three warehouses with emulated readers, and their trading partners."""

@@ -1,0 +1,1 @@
+"""How the gateway does, for headquarters, for Prometheus and for the people at the site."""

@@ -1,0 +1,130 @@
+"""READ THIS FIRST: the way of the data through the gateway.
+
+    devices        bytes become sightings               drivers call `deliver`
+    observations   sightings become crossings           `DoorRule`, pure
+    transactions   crossings become intents             `rules.crossed`, pure
+    ledger         intents become records, committed    `LedgerWriter.submit`
+
+Only what the ledger has committed is told to anyone; `sync` sends it on, `station` shows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import structlog
+
+from gateway.devices.driver import Driver
+from gateway.errors import LedgerUnavailableError, PostingError
+from gateway.ledger.writer import LedgerWriter
+from gateway.observations.doors import Crossing, DoorRule
+from gateway.observations.portal import DoorConfig
+from gateway.observations.sighting import Sighting
+from gateway.transactions.catalogue import Catalogue
+from gateway.transactions.intents import AnyIntent
+from gateway.transactions.rules import crossed, expectation
+from runtime import Runtime
+from vocabulary.movement import Movement, accounts
+from vocabulary.records import Record
+
+#: Sightings that wait for the rule at most, two seconds of eight busy readers; beyond it the devices are held back.
+BUFFER = 20_000
+#: Seconds between two looks while something is at a door: short against the 2 s in which a movement must be decided.
+LOOK_S = 0.1
+#: Microseconds without a read after which no passage can be open at any door: only then it waits without looking.
+QUIET_US = 120_000_000
+#: Seconds until a refused disk is tried again. Movements wait; devices are held back; nothing is dropped.
+DISK_RETRY_S = 2.0
+
+
+class Pipeline:
+    """Moves sightings of all devices through the rule into the ledger."""
+
+    def __init__(
+        self, doors: Sequence[DoorConfig], drivers: Sequence[Driver], writer: LedgerWriter, runtime: Runtime
+    ) -> None:
+        self.rule = DoorRule(doors, lambda epc: expectation(epc, self._places, self.catalogue))
+        self.catalogue = Catalogue()
+        #: intents that posting refused for good: a defect, shown and counted
+        self.refused = 0
+        self.crossings = 0
+        #: True while the ledger takes nothing
+        self.blocked = False
+        self._drivers = drivers
+        self._writer = writer
+        self._runtime = runtime
+        self._buffer: list[Sighting] = []
+        self._arrived = asyncio.Event()
+        self._last_arrival = -QUIET_US - 1
+        self._paused = False
+        self._places: dict[str, str] = {}
+        self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("pipeline")
+
+    async def learn(self) -> None:
+        """Begin with where the ledger holds each unit."""
+        self._places = await self._writer.read(
+            lambda state: {key: unit.account.place for key, unit in state.stock.units.items()}
+        )
+
+    def deliver(self, sightings: list[Sighting]) -> None:
+        """Take sightings from a driver; holds all devices back while the rule is behind."""
+        self._buffer += sightings
+        self._arrived.set()
+        if len(self._buffer) > BUFFER and not self._paused:
+            self._paused = True
+            for driver in self._drivers:
+                driver.pause()
+
+    async def run(self) -> None:
+        """Move data until cancelled."""
+        while True:
+            if self._runtime.monotonic() - self._last_arrival > QUIET_US:
+                await self._arrived.wait()
+            else:
+                await asyncio.sleep(LOOK_S)
+            await self.step()
+
+    async def step(self) -> None:
+        """Move what has arrived so far; returns when its records are committed."""
+        self._arrived.clear()
+        batch, self._buffer = self._buffer, []
+        if batch:
+            self._last_arrival = self._runtime.monotonic()
+        self.rule.observe(batch)
+        if self._paused:
+            self._paused = False
+            for driver in self._drivers:
+                driver.resume()
+        for crossing in self.rule.advance(self._runtime.monotonic()):
+            self.crossings += 1
+            await self._record(crossing)
+
+    async def _record(self, crossing: Crossing) -> None:
+        for intent in crossed(crossing).intents:
+            while True:
+                try:
+                    receipt = await self._writer.submit(intent)
+                except LedgerUnavailableError as error:
+                    self.blocked = True
+                    self._log.error("the ledger takes nothing; a movement waits", error=str(error))
+                    await asyncio.sleep(DISK_RETRY_S)
+                except PostingError as error:
+                    self.refused += 1
+                    self._log.error("a movement was refused", error=str(error), intent=_shown(intent))
+                    break
+                else:
+                    self.blocked = False
+                    self._remember(receipt.records)
+                    break
+
+    def _remember(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if isinstance(record, Movement):
+                for entry in record.units:
+                    self._places[entry.unit] = accounts(record, entry)[1].place
+
+
+def _shown(intent: AnyIntent) -> str:
+    return msgspec.json.encode(intent).decode()[:500]

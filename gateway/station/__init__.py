@@ -1,0 +1,1 @@
+"""What people at the site see: passages, exceptions, movements, devices."""
