@@ -235,6 +235,9 @@ class Pipe(asyncio.Transport):
     def write(self, data: Any) -> None:
         if self.closed or self.silent or not data or self.peer is None:
             return
+        if self.peer.closed and not self.arriving:  # it left while the cable was out: TCP answers with a reset
+            self.lose(ConnectionResetError(104, "connection reset by peer"))
+            return
         self.peer.arrive(bytes(data))
         if self.peer.queued > HIGH_WATER and not self.writer_paused:
             self.writer_paused = True

@@ -51,7 +51,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
 class UnitEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A unit that took part. `container` is where it is afterwards: a unit, None for none, absent for unchanged.
 
-    `holds` stands when the unit is first met: what it is believed to hold itself, without the units in it.
+    `holds` stands when the unit is first met: what it is believed to hold itself, without the units in it. `past`: the
+    movement is dated before a later one of this unit, so it says where the unit was and does not move it now.
     """
 
     unit: str
@@ -59,6 +60,7 @@ class UnitEntry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
     to: Account | UnsetType = UNSET
     container: str | UnsetType | None = UNSET
     holds: tuple[Content, ...] = ()
+    past: bool | UnsetType = UNSET
 
 
 class Movement(
@@ -67,12 +69,13 @@ class Movement(
     """One physical event. At least one line or unit entry. Times are integer microseconds UTC.
 
     `from_` and `to` are the default accounts of its lines and units. `document` and `document_line` name what it
-    fulfils. `interval` is the reader's first and last time. `rule` is the rule and its version, `confidence` per mille,
-    `evidence` the first 12 bytes of the evidence's SHA-256 in base64url. `group` is the seq of the first row posted for
-    the same event, absent on that row itself; `reverses` the group that this row takes back; `replaces` the group it
-    stands for; `completes` the seq of the first movement of a unit whose content was learnt later; `compensates` the
-    seq of the count before which this row's cause is dated; `implied` marks a movement nobody sensed that must have
-    happened; `count` and `inspection` name the record that caused it.
+    fulfils; line 0: none of its lines. `interval` is the reader's first and last time. `rule` is the rule and its
+    version, `confidence` per mille, `evidence` the first 12 bytes of the evidence's SHA-256 in base64url. `group` is the
+    seq of the first row posted for the same event, absent on that row itself; `reverses` the seq of the row that this
+    one takes back; `replaces` the seq of the row that first stood in its place; `completes` the seq of the first
+    movement of a unit whose content was learnt later; `compensates` the seq of the count before which this row's cause
+    is dated; `implied` marks a movement nobody sensed that must have happened; `count` and `inspection` name the record
+    that caused it.
     """
 
     kind: Kind

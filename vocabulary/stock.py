@@ -6,7 +6,7 @@ change exactly by accounts; contents change exactly by `out_of` and `into`, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -63,7 +63,7 @@ class Unit:
 
 
 class CountMark(NamedTuple):
-    """The last count of an account: its row and its time (microseconds UTC)."""
+    """The latest count of an account, by its cut-off: its row and that time (microseconds UTC)."""
 
     seq: int
     at: int
@@ -83,10 +83,20 @@ class Stock:
         #: (item, lot) -> expiry date
         self.lots: dict[tuple[str, str], str] = {}
         self.counts: dict[Account, CountMark] = {}
+        #: item -> the keys of its balances; made when `keys_of` is first asked, kept by `apply` from then on
+        self.by_item: dict[str, dict[Key, None]] | None = None
         #: documents opened at the site, whole; those of headquarters come by the downlink
         self.documents: dict[str, Document] = {}
         #: document -> line -> base units done
         self.done: dict[str, dict[int, int]] = {}
+
+    def keys_of(self, item: str) -> Iterable[Key]:
+        """The keys of all balances of an item that are not nothing."""
+        if self.by_item is None:
+            self.by_item = {}
+            for key in self.balances:
+                self.by_item.setdefault(key.item, {})[key] = None
+        return self.by_item.get(item, {})
 
     def loose(self, key: Key) -> int:
         """Base units of a balance that no unit there holds."""
@@ -131,7 +141,9 @@ def apply(stock: Stock, seq: int, record: Record) -> None:
             done = stock.done.setdefault(document, {})
             done[number] = done.get(number, 0) + quantity
     elif isinstance(record, Count):
-        stock.counts[record.account] = CountMark(seq, record.occurred_at)
+        last = stock.counts.get(record.account)
+        if last is None or record.occurred_at >= last.at:
+            stock.counts[record.account] = CountMark(seq, record.occurred_at)
     elif isinstance(record, Document):
         if record.state == "open":
             stock.documents[record.id] = record
@@ -147,10 +159,21 @@ def _apply_line(stock: Stock, movement: Movement, line: Line) -> None:
         stock.lots[goods.item, goods.lot] = line.expiry
     source, target = accounts(movement, line)
     if source != target:
-        _add(stock.balances, Key(*_pair(source), *goods), -line.quantity, -grams)
-        _add(stock.balances, Key(*_pair(target), *goods), line.quantity, grams)
+        _add_balance(stock, Key(*_pair(source), *goods), -line.quantity, -grams)
+        _add_balance(stock, Key(*_pair(target), *goods), line.quantity, grams)
     _change_content(stock, line.out_of, goods, -line.quantity, -grams)
     _change_content(stock, line.into, goods, line.quantity, grams)
+
+
+def _add_balance(stock: Stock, key: Key, quantity: int, grams: int) -> None:
+    _add(stock.balances, key, quantity, grams)
+    if stock.by_item is None:
+        return
+    keys = stock.by_item.setdefault(key.item, {})
+    if key in stock.balances:
+        keys[key] = None
+    else:
+        keys.pop(key, None)
 
 
 def _change_content(stock: Stock, unit: str | UnsetType, goods: Goods, quantity: int, grams: int) -> None:
@@ -169,6 +192,9 @@ def _apply_unit(stock: Stock, seq: int, movement: Movement, entry: UnitEntry) ->
     if unit is None:
         unit = Unit(target, seq, movement.occurred_at, source, seq, movement.occurred_at)
         stock.units[entry.unit] = unit
+    elif entry.past is not UNSET:
+        if movement.occurred_at < unit.first_at:
+            unit.first_seq, unit.first_at, unit.first_from = seq, movement.occurred_at, source
     elif unit.account != target:
         _hold(stock, unit, -1)
         unit.account = target
@@ -179,6 +205,8 @@ def _apply_unit(stock: Stock, seq: int, movement: Movement, entry: UnitEntry) ->
             if content.lot is not UNSET and content.expiry is not UNSET:
                 stock.lots[content.item, content.lot] = content.expiry
         _hold(stock, unit, 1)
+    if entry.past is not UNSET:
+        return
     if entry.container is not UNSET and entry.container != unit.container:
         if unit.container is not None:
             siblings = stock.children.get(unit.container, {})
@@ -221,22 +249,51 @@ class Draw(NamedTuple):
 
 def draw(stock: Stock, item: str, quantity: int, scope: Sequence[Account], lots: Iterable[str] = ()) -> list[Draw]:
     """Where `quantity` base units of `item` come from: loose stock of the accounts in `scope`, in that order, first
-    expiry first in each; what they do not cover goes negative in the first account, under its first wanted lot.
+    expiry first in each; what they do not cover goes negative in the first account, under the first wanted lot, else
+    under the first to expire of those there (units hold them).
 
     `lots` limits the search to these lots (none given: any). Goods without a date come last in an account.
     """
+    wanted = tuple(lots)
+    drawn = covered(stock, item, quantity, scope, wanted)
+    rest = quantity - sum(part.quantity for part in drawn)
+    if rest:
+        drawn.append(Draw(scope[0], _first_goods(stock, item, scope[0], wanted), rest))
+    return drawn
+
+
+def _first_goods(stock: Stock, item: str, account: Account, wanted: tuple[str, ...]) -> Goods:
+    """The goods that go negative: of the wanted lot, else what is first to expire of the stock there."""
+    if wanted:
+        return Goods(item, wanted[0])
+    there = [
+        goods
+        for goods in _by_expiry(stock, item, account, ())
+        if stock.balances.get(Key(*_pair(account), *goods), NOTHING).quantity > 0
+    ]
+    return there[0] if there else Goods(item)
+
+
+def covered(
+    stock: Stock,
+    item: str,
+    quantity: int,
+    scope: Sequence[Account],
+    lots: Iterable[str] = (),
+    less: Mapping[Key, int] | None = None,
+) -> list[Draw]:
+    """As `draw`, but only what loose stock covers, `less` what is spoken for already."""
     wanted = tuple(lots)
     drawn: list[Draw] = []
     for account in scope:
         if quantity == 0:
             break
         for goods in _by_expiry(stock, item, account, wanted):
-            taken = min(quantity, stock.loose(Key(*_pair(account), *goods)))
+            key = Key(*_pair(account), *goods)
+            taken = min(quantity, stock.loose(key) - (less.get(key, 0) if less else 0))
             if taken > 0:
                 drawn.append(Draw(account, goods, taken))
                 quantity -= taken
-    if quantity:
-        drawn.append(Draw(scope[0], Goods(item, wanted[0] if wanted else ""), quantity))
     return drawn
 
 
@@ -245,8 +302,8 @@ def _by_expiry(stock: Stock, item: str, account: Account, lots: tuple[str, ...])
     place, status = _pair(account)
     found = [
         Goods(item, key.lot, key.expiry)
-        for key in stock.balances
-        if key.item == item and key.place == place and key.status == status and (not lots or key.lot in lots)
+        for key in stock.keys_of(item)
+        if key.place == place and key.status == status and (not lots or key.lot in lots)
     ]
     found.sort(
         key=lambda goods: (stock.lots.get((item, goods.lot), goods.expiry) or "9999-99-99", goods.lot, goods.expiry)

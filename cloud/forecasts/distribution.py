@@ -20,13 +20,15 @@ MOMENT_BUCKETS = 52
 _LEAST_CV2 = 1e-4
 
 
-def moments(history: Values, mean: float, demand_class: DemandClass) -> tuple[float, float]:
-    """(variance, probability of none) of one bucket's demand when its forecast mean is `mean`.
+def moments(
+    history: Values, mean: float, demand_class: DemandClass, most: int = MOMENT_BUCKETS
+) -> tuple[float, float]:
+    """(variance, probability of none) of one bucket's demand when its forecast mean is `mean`, from the last `most`.
 
     Intermittent demand that slows down comes less often in the same sizes (Teunter, Syntetos and Babai); other demand
     changes its sizes.
     """
-    recent = history[-MOMENT_BUCKETS:]
+    recent = history[-most:]
     sizes = recent[recent > 0]
     if not len(sizes) or mean <= 0:
         return 0.0, 1.0

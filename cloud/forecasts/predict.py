@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -39,16 +39,29 @@ Values = NDArray[np.float64]
 #: (model, histories, horizon, season) -> mean paths; the statsforecast adapter, or another in a test.
 PointForecasts = Callable[[str, Sequence[Values], int, int], Values]
 
-#: The models whose mean is the forecast of a class. Never Croston or SBA: they do not see an item die. No SES for
-#: intermittent demand: its optimised weight follows single orders (error over the horizon + 4 to 6 % on spare parts).
-MODELS: dict[DemandClass, tuple[str, ...]] = {
-    "smooth": ("SES", "IMAPA", "Theta"),
-    "erratic": ("SES", "IMAPA"),
-    "intermittent": ("IMAPA", "ADIDA"),
-    "lumpy": ("IMAPA", "ADIDA"),
-}
-#: The models of smooth and erratic demand with two seasons behind it: a strong season looks erratic by itself.
-SEASONAL_MODELS = ("SeasonalNaive", "Theta")
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models whose mean is the forecast of a class: `short` histories, and those of at least two seasons."""
+
+    short: Mapping[DemandClass, tuple[str, ...]]
+    seasonal: Mapping[DemandClass, tuple[str, ...]]
+
+    def of(self, demand_class: DemandClass, seasonal: bool) -> tuple[str, ...]:
+        """The models of a class; none for one that is forecast from the others of its batch."""
+        return (seasonal and self.seasonal.get(demand_class)) or self.short.get(demand_class, ())
+
+
+#: Never Croston or SBA: they do not see an item die. Chosen and checked in docs/decisions/0006-forecast-defaults.md.
+DEFAULTS = Models(
+    short={
+        "smooth": ("SES", "IMAPA", "Theta"),
+        "erratic": ("SES", "IMAPA"),
+        "intermittent": ("IMAPA", "ADIDA"),
+        "lumpy": ("IMAPA", "ADIDA"),
+    },
+    seasonal={"smooth": ("SeasonalNaive", "Theta"), "erratic": ("SeasonalNaive", "Theta")},
+)
 
 #: Days are put together into weeks before anything else: a week holds the closed days, and is a tenth of the work.
 _BUCKET_DAYS = 7
@@ -61,8 +74,11 @@ _PRIOR_BUCKETS = 4.0
 
 
 @dataclass(slots=True)
-class _Task:
-    """One series up to one origin: what was known, and what the models made of it."""
+class Outlook:
+    """One series up to one origin: what was known, and what the models made of it, before calibration.
+
+    `path` is the mean of each period ahead, `over` mean, variance and probability of none of demand over the horizon.
+    """
 
     request: Request
     periods: Values
@@ -72,16 +88,14 @@ class _Task:
     season: int
     models: tuple[str, ...]
     path: Values
-    #: mean, variance and probability of none over the horizon; set by `_over_horizon`
     over: tuple[float, float, float] = (0.0, 0.0, 1.0)
 
 
-def forecast(batch: Batch, point_forecasts: PointForecasts) -> Forecasts:
+def forecast(batch: Batch, point_forecasts: PointForecasts, models: Models = DEFAULTS) -> Forecasts:
     """Forecast each series of `batch`. What lies at or after its origin is never looked at."""
     series = [dense(request, batch.origin, batch.period_days) for request in batch.requests]
-    tasks = [_task(request, values, batch.period_days) for request, values in zip(batch.requests, series, strict=True)]
-    _run(tasks, point_forecasts)
-    known = dict(batch.known) | _backtest(batch, series, tasks, point_forecasts)
+    tasks = _outlooks(batch, series, point_forecasts, models)
+    known = dict(batch.known) | _backtest(batch, series, tasks, point_forecasts, models)
     levels = quantiles(*_columns(tasks), LEVELS)
     made = [
         _answer(batch, task, levels[row], known.get(task.demand_class, conformal.UNCALIBRATED))
@@ -90,7 +104,22 @@ def forecast(batch: Batch, point_forecasts: PointForecasts) -> Forecasts:
     return Forecasts(tuple(made), {name: known[name] for name in sorted(known)})
 
 
-def _task(request: Request, periods: Values, period_days: int) -> _Task:
+def outlooks(batch: Batch, point_forecasts: PointForecasts, models: Models = DEFAULTS) -> list[Outlook]:
+    """What the models alone make of each series of `batch`, not calibrated: for comparing models."""
+    series = [dense(request, batch.origin, batch.period_days) for request in batch.requests]
+    return _outlooks(batch, series, point_forecasts, models)
+
+
+def _outlooks(batch: Batch, series: Sequence[Values], point_forecasts: PointForecasts, models: Models) -> list[Outlook]:
+    made = [
+        _task(request, values, batch.period_days, models)
+        for request, values in zip(batch.requests, series, strict=True)
+    ]
+    _run(made, point_forecasts)
+    return made
+
+
+def _task(request: Request, periods: Values, period_days: int, models: Models) -> Outlook:
     size = _BUCKET_DAYS if period_days == 1 else 1
     lived = from_first_demand(periods)
     buckets = together(lived, size)
@@ -98,16 +127,14 @@ def _task(request: Request, periods: Values, period_days: int) -> _Task:
     if demand_class == "dead" and lived.size:
         demand_class = "new"  # sold for the first time less than a bucket ago
     season = _SEASON_WEEKS if period_days * size == 7 and len(buckets) >= _SEASONS * _SEASON_WEEKS else 1
-    models = MODELS.get(demand_class, ())
-    if demand_class in ("smooth", "erratic") and season > 1:
-        models = SEASONAL_MODELS
-    return _Task(request, lived, buckets, demand_class, size, season, models, np.zeros(0))
+    chosen = models.of(demand_class, season > 1)
+    return Outlook(request, lived, buckets, demand_class, size, season, chosen, np.zeros(0))
 
 
-def _run(tasks: Sequence[_Task], point_forecasts: PointForecasts) -> None:
+def _run(tasks: Sequence[Outlook], point_forecasts: PointForecasts) -> None:
     """Fill in the mean path, per period, and the moments over the horizon of each task."""
     reach = max((_reach(task) for task in tasks), default=0)
-    groups: dict[tuple[tuple[str, ...], int], list[_Task]] = {}
+    groups: dict[tuple[tuple[str, ...], int], list[Outlook]] = {}
     for task in tasks:
         groups.setdefault((task.models, task.season), []).append(task)
     prior = _prior(tasks)
@@ -123,18 +150,18 @@ def _run(tasks: Sequence[_Task], point_forecasts: PointForecasts) -> None:
             task.over = _over_horizon(task)
 
 
-def _reach(task: _Task) -> int:
+def _reach(task: Outlook) -> int:
     """Buckets that the fan and the horizon of a task need."""
     return math.ceil(max(FAN_PERIODS, task.request.lead_time + task.request.review) / task.size)
 
 
-def _prior(tasks: Sequence[_Task]) -> float:
+def _prior(tasks: Sequence[Outlook]) -> float:
     """The median bucket of the series that are old enough to tell; 0 where there are none."""
     rates = [float(np.mean(task.buckets)) for task in tasks if task.models]
     return float(np.median(rates)) if rates else 0.0
 
 
-def _new_level(task: _Task, prior: float) -> float:
+def _new_level(task: Outlook, prior: float) -> float:
     """A new item's mean bucket: its own demand, which counts the more the longer it is known, and the prior."""
     seen = len(task.periods) / task.size
     if not seen:
@@ -142,7 +169,7 @@ def _new_level(task: _Task, prior: float) -> float:
     return (float(np.sum(task.periods)) + prior * _PRIOR_BUCKETS) / (seen + _PRIOR_BUCKETS)
 
 
-def _spread(task: _Task, path: Values) -> Values:
+def _spread(task: Outlook, path: Values) -> Values:
     """A path of buckets as a path of periods, by the profile of the week."""
     if task.size == 1:
         return path
@@ -155,7 +182,7 @@ def _horizon_mean(path: Values, horizon: float) -> float:
     return float(np.sum(path[:whole])) + (part * float(path[whole]) if part and whole < len(path) else 0.0)
 
 
-def _over_horizon(task: _Task) -> tuple[float, float, float]:
+def _over_horizon(task: Outlook) -> tuple[float, float, float]:
     """Mean, variance and probability of none of demand over lead time plus review."""
     request = task.request
     horizon = request.lead_time + request.review
@@ -171,16 +198,20 @@ def _over_horizon(task: _Task) -> tuple[float, float, float]:
     return mean, variance * count + (rate * request.lead_time_sd) ** 2, none**count
 
 
-def _columns(tasks: Sequence[_Task]) -> tuple[Values, Values, Values]:
+def _columns(tasks: Sequence[Outlook]) -> tuple[Values, Values, Values]:
     columns = np.asarray([task.over for task in tasks], dtype=np.float64).reshape(-1, 3)
     return columns[:, 0], columns[:, 1], columns[:, 2]
 
 
 def _backtest(
-    batch: Batch, series: Sequence[Values], tasks: Sequence[_Task], point_forecasts: PointForecasts
+    batch: Batch,
+    series: Sequence[Values],
+    tasks: Sequence[Outlook],
+    point_forecasts: PointForecasts,
+    models: Models,
 ) -> dict[str, Calibration]:
     """Forecast again from one, two, ... horizons ago, with what was known then, and calibrate each class by it."""
-    past: list[_Task] = []
+    past: list[Outlook] = []
     came: list[float] = []
     for back in range(1, batch.backtests + 1):
         for request, values, task in zip(batch.requests, series, tasks, strict=True):
@@ -188,7 +219,7 @@ def _backtest(
             cut = len(values) - back * horizon
             if task.models and cut > 0:
                 exact = Request(request.site, request.item, request.first, (), float(horizon), 0.0, 0.0)
-                earlier = _task(exact, values[:cut], batch.period_days)
+                earlier = _task(exact, values[:cut], batch.period_days, models)
                 if earlier.models:
                     past.append(earlier)
                     came.append(float(np.sum(values[cut : cut + horizon])))
@@ -197,7 +228,7 @@ def _backtest(
     means, variances, _ = _columns(past)
     deviations, realised = np.sqrt(variances), np.asarray(came)
     found: dict[str, Calibration] = {}
-    for name in MODELS:
+    for name in models.short:
         rows = np.asarray([task.demand_class == name for task in past], dtype=bool)
         before = batch.known.get(name, conformal.UNCALIBRATED).scores
         if int(np.sum(rows)) >= max(conformal.LEAST_SCORES, before // 2):  # a few changed series do not outweigh all
@@ -205,7 +236,7 @@ def _backtest(
     return found
 
 
-def _fan(task: _Task) -> Values:
+def _fan(task: Outlook) -> Values:
     """Quantiles of each period's demand (FAN_PERIODS, FAN_LEVELS)."""
     path = np.resize(task.path, FAN_PERIODS) if len(task.path) else np.zeros(FAN_PERIODS)
     mean = float(np.mean(path))
@@ -216,7 +247,7 @@ def _fan(task: _Task) -> Values:
     return quantiles(path, variance * share, 1 - often, FAN_LEVELS)
 
 
-def _answer(batch: Batch, task: _Task, levels: Values, calibration: Calibration) -> Forecast:
+def _answer(batch: Batch, task: Outlook, levels: Values, calibration: Calibration) -> Forecast:
     request = task.request
     horizon = request.lead_time + request.review
     inputs = inputs_hash(batch.origin, batch.period_days, request)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cloud.forecasts.calibration import ANCHORS, calibrate, shifted
 from cloud.forecasts.distribution import quantiles
 from cloud.forecasts.forecast import FAN_PERIODS, LEVELS, Batch, Forecast, Forecasts, Request
-from cloud.forecasts.predict import MODELS, forecast
+from cloud.forecasts.predict import DEFAULTS, forecast
 
 ORIGIN = date(2026, 1, 5).toordinal()
 
@@ -41,7 +41,7 @@ def made(*requests: Request, backtests: int = 2) -> tuple[Forecast, ...]:
 def test_a_steady_demand_is_foreseen() -> None:
     (one,) = made(request([4] * 365))
     assert one.demand_class == "smooth"
-    assert one.models == MODELS["smooth"]
+    assert one.models == DEFAULTS.short["smooth"]
     assert one.rate == pytest.approx(4.0)
     assert one.mean == pytest.approx(28.0)
     assert one.quantile(0.5) == pytest.approx(28.0, rel=0.05)

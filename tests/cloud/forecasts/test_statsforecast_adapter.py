@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from cloud.forecasts.forecast import Batch, Request
-from cloud.forecasts.predict import MODELS, SEASONAL_MODELS, forecast
+from cloud.forecasts.predict import DEFAULTS, forecast
 from cloud.forecasts.statsforecast_adapter import point_forecasts
 
-NAMES = sorted({name for models in MODELS.values() for name in models} | set(SEASONAL_MODELS))
+NAMES = sorted({name for table in (DEFAULTS.short, DEFAULTS.seasonal) for models in table.values() for name in models})
 HISTORIES = [
     [3.0],
     [0.0, 5.0],

@@ -1,0 +1,272 @@
+"""`evercount-cloud`: serve headquarters, and the few things done beside it from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cloud.access import accounts
+from cloud.access.passwords import Passwords
+from cloud.access.principal import ROLES
+from cloud.api.imports import KINDS, read_rows, store_rows
+from cloud.config import Config
+from cloud.errors import CloudError
+from cloud.ingest.enrolment import make_code
+from cloud.projections.rebuild import Report, verify_site
+from cloud.store import audit, schema
+from cloud.store.database import open_engine, reading, writing
+from cloud.store.migrate import check_version, migrate
+from runtime import Runtime, SystemRuntime, new_event_loop
+from runtime.toml import ConfigError, load
+
+T = TypeVar("T")
+
+#: Who acts, in the audit log: somebody at the machine itself.
+ACTOR = "command-line"
+#: Seconds that open requests may take when the server stops; long polls are cut.
+STOP_S = 3
+
+
+class _Undo(Exception):
+    """Rolls a transaction back after it was looked at."""
+
+
+class _Failure(click.ClickException):
+    """Bad input, told in one sentence: exits as bad usage does."""
+
+    exit_code = 2
+
+
+def _run(main: Callable[[], Awaitable[T]]) -> T:
+    """Run `main`; a failure is one sentence on stderr and exit status 2."""
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            return runner.run(_awaited(main))
+    except (CloudError, ConfigError) as error:
+        raise _Failure(str(error)) from None
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise _Failure(f"the database cannot be used: {cause}") from None
+
+
+async def _awaited(main: Callable[[], Awaitable[T]]) -> T:
+    return await main()
+
+
+@click.group(help=__doc__)
+@click.option("--config", "path", type=click.Path(path_type=Path), help="TOML file; without one the defaults hold.")
+@click.option("--database", "url", help="Database URL, instead of the file's.")
+@click.version_option(package_name="evercount")
+@click.pass_context
+def main(context: click.Context, path: Path | None, url: str | None) -> None:
+    try:
+        config = load(path, Config) if path else Config()
+        if url:
+            config = Config(config.server, type(config.database)(url), config.sessions, config.cycle)
+    except (ConfigError, ValueError) as error:
+        raise _Failure(str(error)) from None
+    context.obj = config
+
+
+async def _with_engine(config: Config, job: Callable[[AsyncEngine, Runtime], Awaitable[T]]) -> T:
+    engine = open_engine(config.database.url)
+    try:
+        await check_version(engine)
+        return await job(engine, SystemRuntime())
+    finally:
+        await engine.dispose()
+
+
+@main.command()
+@click.option("--host", help="Address to bind, instead of the file's.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to bind, instead of the file's.")
+@click.pass_obj
+def serve(config: Config, host: str | None, port: int | None) -> None:
+    """Serve the API, the pages and the gateways until stopped."""
+    import uvicorn  # costs half a second: only where it serves
+
+    from cloud.app import build, settle_memory
+
+    async def job() -> None:
+        await _with_engine(config, _nothing)
+        app = build(config, SystemRuntime())
+        settle_memory()
+        options = uvicorn.Config(
+            app,
+            host=host or config.server.host,
+            port=config.server.port if port is None else port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # addresses for rate limits are the peer's; the public name stands in public_url
+            timeout_graceful_shutdown=STOP_S,
+        )
+        click.echo(f"serving http://{options.host}:{options.port}", err=True)
+        await uvicorn.Server(options).serve()
+
+    _run(job)
+
+
+async def _nothing(_: AsyncEngine, __: Runtime) -> None:
+    """Open the database and see that it fits."""
+
+
+@main.command("migrate")
+@click.pass_obj
+def migrate_command(config: Config) -> None:
+    """Create the database, or bring it to this version's tables."""
+
+    async def job() -> str:
+        engine = open_engine(config.database.url)
+        try:
+            return await migrate(engine)
+        finally:
+            await engine.dispose()
+
+    click.echo(f"the database is at version {_run(job)}")
+
+
+@main.command("create-user")
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES[:-1]), default="owner", show_default=True)
+@click.option("--site", default="", help="Only at this site; without it at every site.")
+@click.option("--link", is_flag=True, help="Print a one-time sign-in link instead of taking a password.")
+@click.pass_obj
+def create_user(config: Config, name: str, role: str, site: str, link: bool) -> None:
+    """Create a person; the password is asked for, or read from standard input."""
+    password = "" if link else _password()
+
+    async def job(engine: AsyncEngine, runtime: Runtime) -> str:
+        hashed = await Passwords(runtime).hash(password) if password else ""
+        async with writing(engine) as conn:
+            await accounts.create_user(conn, runtime, name, accounts.role_of(role), site, hashed, ACTOR)
+            return await accounts.make_link(conn, runtime, name, ACTOR) if link else ""
+
+    token = _run(lambda: _with_engine(config, job))
+    if token:
+        url = config.server.public_url.rstrip("/") or f"http://{config.server.host}:{config.server.port}"
+        click.echo(f"{url}/sign-in/{token}")
+    else:
+        click.echo(f"{name} can sign in as {role}")
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return sys.stdin.readline().rstrip("\n")
+
+
+@main.command("api-key")
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
+@click.option("--site", default="", help="Only at this site; without it at every site.")
+@click.option("--partner", default="", help="The supplier or customer, with the role partner.")
+@click.pass_obj
+def api_key(config: Config, name: str, role: str, site: str, partner: str) -> None:
+    """Print a new API key; it is told once."""
+
+    async def job(engine: AsyncEngine, runtime: Runtime) -> str:
+        async with writing(engine) as conn:
+            return await accounts.make_key(conn, runtime, name, accounts.role_of(role), site, partner, ACTOR)
+
+    click.echo(_run(lambda: _with_engine(config, job)))
+
+
+@main.command("enrolment-code")
+@click.argument("site")
+@click.option("--replace", is_flag=True, help="The gateway that uses the code takes the place of the present one.")
+@click.pass_obj
+def enrolment_code(config: Config, site: str, replace: bool) -> None:
+    """Print a one-time code with which a gateway enrols for SITE within an hour."""
+
+    async def job(engine: AsyncEngine, runtime: Runtime) -> str:
+        async with writing(engine) as conn:
+            return await make_code(conn, runtime, site, replaces=replace, actor=ACTOR)
+
+    click.echo(_run(lambda: _with_engine(config, job)))
+
+
+@main.command()
+@click.option("--repair", is_flag=True, help="Keep what was derived anew.")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def verify(config: Config, repair: bool, as_json: bool) -> None:
+    """Check every chain, derive every projection anew and compare; exit status 1 where something differs."""
+
+    async def job(engine: AsyncEngine, _: Runtime) -> tuple[list[Report], int | None]:
+        async with reading(engine) as conn:
+            sites = list((await conn.execute(select(schema.site.c.id).order_by(schema.site.c.id))).scalars())
+            broken = await audit.broken_at(conn)
+        reports: list[Report] = []
+        with Progress(console=Console(stderr=True), disable=as_json) as progress:
+            for site_id in sites:
+                task = progress.add_task(site_id, total=None)
+                try:
+                    async with writing(engine) as conn:
+                        reports.append(
+                            await verify_site(
+                                conn,
+                                site_id,
+                                lambda done, total, task=task: progress.update(task, completed=done, total=total),
+                            )
+                        )
+                        if not repair:
+                            raise _Undo
+                except _Undo:
+                    pass
+        return reports, broken
+
+    reports, broken = _run(lambda: _with_engine(config, job))
+    audit_text = "intact" if broken is None else f"broken at row {broken}"
+    if as_json:
+        sites = [{"site": one.site_id, "records": one.records, "differences": list(one.differences)} for one in reports]
+        click.echo(json.dumps({"sites": sites, "audit": audit_text}))
+    else:
+        for one in reports:
+            click.echo(f"{one.site_id}: {one.records} records, {'; '.join(one.differences) or 'everything agrees'}")
+        click.echo(f"audit log: {audit_text}")
+    sys.exit(1 if broken is not None or any(one.differences for one in reports) else 0)
+
+
+@main.command("import")
+@click.argument("kind", type=click.Choice(sorted(KINDS)))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Check everything, store nothing.")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def import_command(config: Config, kind: str, file: Path, dry_run: bool, as_json: bool) -> None:
+    """Read KIND from FILE (CSV, XLSX or Parquet; the first line names the columns)."""
+
+    async def job(engine: AsyncEngine, runtime: Runtime) -> int:
+        rows = read_rows(file, kind)
+        try:
+            async with writing(engine) as conn:
+                await store_rows(conn, runtime, kind, rows)
+                if dry_run:
+                    raise _Undo
+        except _Undo:
+            pass
+        except CloudError as error:
+            raise type(error)(f"{file}: {error}") from None
+        return len(rows)
+
+    count = _run(lambda: _with_engine(config, job))
+    if as_json:
+        click.echo(json.dumps({"kind": kind, "rows": count, "stored": 0 if dry_run else count}))
+    else:
+        click.echo(f"{count} rows of {kind} {'are good; nothing was stored' if dry_run else 'stored'}")
+
+
+if __name__ == "__main__":
+    main()

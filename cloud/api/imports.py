@@ -1,0 +1,218 @@
+"""`evercount-cloud import`: rows of a CSV, XLSX or Parquet file, checked like those of the API, stored all or none."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.access.principal import EVERY_SITE, Principal
+from cloud.api.masters import MASTERS, Currency, Id, MasterName, Text, put_masters
+from cloud.api.order_entry import DocumentEntry, enter
+from cloud.errors import BadInputError, CloudError
+from cloud.ingest import commands
+from cloud.store import schema
+from runtime import Runtime
+from vocabulary.document import DocumentLine
+from vocabulary.place import AVAILABLE, Account
+from vocabulary.wire import BalanceLine, OpeningStock
+
+#: Lines of one opening-stock command (ledger rule 11).
+OPENING_LINES = 1_000
+#: Who imports, in the audit log: somebody at the machine itself.
+OPERATOR = Principal("command-line", "command line", {EVERY_SITE: ("owner",)})
+
+
+class StockRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Opening stock of one account. `unit_cost` in 10^-6 of `currency` per base unit; `expiry` an ISO date."""
+
+    site: Id
+    place: Id
+    item: Id
+    quantity: int
+    status: Text = AVAILABLE
+    lot: Text = ""
+    expiry: Text = ""
+    grams: int = 0
+    unit_cost: int = 0
+    currency: Currency = "EUR"
+
+
+class OrderRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of a customer's order; lines with the same site and order are one document. `due` an ISO date."""
+
+    site: Id
+    order: Id
+    item: Id
+    quantity: int
+    customer: Text = ""
+    reference: Text = ""
+    due: date | None = None
+
+
+KINDS: dict[str, type[msgspec.Struct]] = {
+    **{name: master.row for name, master in MASTERS.items()},
+    "stock": StockRow,
+    "orders": OrderRow,
+}
+
+
+def read_rows(path: Path, kind: str) -> list[msgspec.Struct]:
+    """The rows of a file as the structs of `kind`. Raises BadInputError naming file, line, field and remedy."""
+    row_type = KINDS[kind]
+    known = {field.encode_name for field in msgspec.structs.fields(row_type)}
+    rows: list[msgspec.Struct] = []
+    for line, cells in _cells(path):
+        for name in cells:
+            if name not in known:
+                raise BadInputError(f"{path}:1: column {name} is not known; columns are: {', '.join(sorted(known))}")
+        try:
+            rows.append(
+                msgspec.convert(
+                    {name: value for name, value in cells.items() if value not in ("", None)}, row_type, strict=False
+                )
+            )
+        except msgspec.ValidationError as error:
+            what, _, where = str(error).partition(" - at `$.")
+            field = where.rstrip("`") or "the row"
+            raise BadInputError(
+                f"{path}:{line}: {field}: {what[:1].lower() + what[1:]}; correct the file and try again"
+            ) from None
+    if not rows:
+        raise BadInputError(
+            f"{path}: the file holds no rows; the first line names the columns: {', '.join(sorted(known))}"
+        )
+    return rows
+
+
+def _cells(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, column -> value) of a file by its ending."""
+    try:
+        if path.suffix.lower() == ".xlsx":
+            yield from _sheet(path)
+        elif path.suffix.lower() == ".parquet":
+            yield from _parquet(path)
+        else:
+            text = path.read_text(encoding="utf-8-sig")
+            reader = csv.DictReader(io.StringIO(text, newline=""), restkey="\x00")
+            for row in reader:
+                if "\x00" in row or None in row.values():
+                    raise BadInputError(
+                        f"{path}:{reader.line_num}: the row has more or fewer cells than the first line"
+                    )
+                yield reader.line_num, {name.strip(): value.strip() for name, value in row.items()}
+    except FileNotFoundError:
+        raise BadInputError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadInputError(
+            f"{path}: the file cannot be read ({error}); save it as CSV in UTF-8, XLSX or Parquet"
+        ) from None
+
+
+def _sheet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    from openpyxl import load_workbook  # costs 30 MB: only where somebody brings a workbook
+
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+    except Exception as error:
+        raise BadInputError(f"{path}: this is no XLSX workbook ({error})") from None
+    rows = book.worksheets[0].iter_rows(values_only=True)
+    header = [str(name or "").strip() for name in next(rows, ())]
+    for line, row in enumerate(rows, 2):
+        cells = {name: _plain(value) for name, value in zip(header, row, strict=False) if name}
+        if any(value not in ("", None) for value in cells.values()):
+            yield line, cells
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    parquet: Any = importlib.import_module("pyarrow.parquet")  # costs 50 MB: only where somebody brings such a file
+    try:
+        table = parquet.read_table(path)
+    except ValueError as error:
+        raise BadInputError(f"{path}: this is no Parquet file ({error})") from None
+    for number, row in enumerate(cast("list[dict[str, Any]]", table.to_pylist()), 1):
+        yield number, {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A cell as text or number: a day without time as ISO, 3.0 as 3."""
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+async def store_rows(conn: AsyncConnection, runtime: Runtime, kind: str, rows: Sequence[msgspec.Struct]) -> None:
+    """Store rows of a kind, in the caller's transaction. Raises CloudError."""
+    if kind == "stock":
+        await _send_stock(conn, runtime, cast("Sequence[StockRow]", rows))
+    elif kind == "orders":
+        await _open_orders(conn, runtime, cast("Sequence[OrderRow]", rows))
+    else:
+        await put_masters(conn, cast(MasterName, kind), rows, runtime.now(), OPERATOR.actor)
+
+
+async def _send_stock(conn: AsyncConnection, runtime: Runtime, rows: Sequence[StockRow]) -> None:
+    """Opening stock goes to the gateways as commands; they post it, headquarters never writes stock."""
+    by_site: dict[str, list[BalanceLine]] = {}
+    for row in rows:
+        line = BalanceLine(
+            Account(row.place, row.status),
+            row.item,
+            row.quantity,
+            row.lot,
+            row.expiry,
+            row.grams,
+            row.unit_cost,
+            row.currency,
+        )
+        by_site.setdefault(row.site, []).append(line)
+    for site_id, lines in sorted(by_site.items()):
+        await _zone(conn, site_id)
+        for start in range(0, len(lines), OPENING_LINES):
+            order = OpeningStock(tuple(lines[start : start + OPENING_LINES]), runtime.now())
+            await commands.send(conn, runtime, site_id, order, OPERATOR.actor)
+
+
+async def _open_orders(conn: AsyncConnection, runtime: Runtime, rows: Sequence[OrderRow]) -> None:
+    orders: dict[tuple[str, str], list[OrderRow]] = {}
+    for row in rows:
+        orders.setdefault((row.site, row.order), []).append(row)
+    for (site_id, order), lines in orders.items():
+        first, zone = lines[0], ZoneInfo(await _zone(conn, site_id))
+        due = None
+        if first.due is not None:  # due by the end of that day, where the site is
+            end = datetime(first.due.year, first.due.month, first.due.day, tzinfo=zone) + timedelta(days=1)
+            due = int(end.timestamp()) * 1_000_000 - 1
+        entry = DocumentEntry(
+            site_id,
+            "outbound-order",
+            order,
+            tuple(DocumentLine(number, line.item, line.quantity) for number, line in enumerate(lines, 1)),
+            partner=first.customer,
+            reference=first.reference,
+            due=due,
+        )
+        try:
+            await enter(conn, runtime, OPERATOR, entry)
+        except CloudError as error:
+            raise BadInputError(f"order {order} of site {site_id}: {error}") from None
+
+
+async def _zone(conn: AsyncConnection, site_id: str) -> str:
+    zone = (await conn.execute(select(schema.site.c.zone).where(schema.site.c.id == site_id))).scalar_one_or_none()
+    if zone is None:
+        raise BadInputError(f"site {site_id} is not known; import sites first")
+    return zone

@@ -1,0 +1,223 @@
+"""/api/v1: sites, places, items, packaging, suppliers, customers, terms and lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Response, get, put
+from litestar.params import JSONBody
+from msgspec import Meta
+from sqlalchemy import select
+
+from cloud.api.caller import Http, caller_of
+from cloud.api.masters import (
+    MASTERS,
+    ItemRow,
+    Lane,
+    MasterName,
+    PackagingRow,
+    PartnerRow,
+    PlaceRow,
+    Site,
+    Term,
+    put_masters,
+)
+from cloud.api.paging import PAGE, Cursor, Filter, Limit, answer, page_of
+
+#: Rows of one request.
+MOST_ROWS = 1_000
+Rows = Meta(min_length=1, max_length=MOST_ROWS)
+
+
+class Sites(msgspec.Struct, frozen=True):
+    """A page of sites."""
+
+    items: list[Site]
+    next: str
+
+
+class Places(msgspec.Struct, frozen=True):
+    """A page of places."""
+
+    items: list[PlaceRow]
+    next: str
+
+
+class Items(msgspec.Struct, frozen=True):
+    """A page of items."""
+
+    items: list[ItemRow]
+    next: str
+
+
+class Packagings(msgspec.Struct, frozen=True):
+    """A page of packaging levels."""
+
+    items: list[PackagingRow]
+    next: str
+
+
+class Partners(msgspec.Struct, frozen=True):
+    """A page of suppliers or customers."""
+
+    items: list[PartnerRow]
+    next: str
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """A page of terms."""
+
+    items: list[Term]
+    next: str
+
+
+class Lanes(msgspec.Struct, frozen=True):
+    """A page of lanes."""
+
+    items: list[Lane]
+    next: str
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """How many rows were stored."""
+
+    stored: int
+
+
+async def _list(request: Http, kind: MasterName, cursor: str, limit: int, **filters: str) -> tuple[list[Any], str]:
+    master = MASTERS[kind]
+    caller = caller_of(request, "read")
+    table = master.table
+    query = select(*(table.c[name] for name in master.row.__struct_fields__))
+    if master.site_column:
+        query = query.where(caller.principal.scope(table.c[master.site_column]))
+    for name, value in filters.items():
+        if value:
+            query = query.where(table.c[name] == value)
+    async with caller.reading() as conn:
+        return await page_of(conn, query, list(table.primary_key), master.row, cursor, limit)
+
+
+async def _put(request: Http, kind: MasterName, rows: Sequence[msgspec.Struct]) -> Stored:
+    caller = caller_of(request, "plan")
+    column = MASTERS[kind].site_column
+    for site_id in sorted({getattr(row, column) for row in rows}) if column and kind != "sites" else [""]:
+        caller.principal.require("plan", site_id)
+    async with caller.writing("", "master", "downlink") as conn:
+        await put_masters(conn, kind, rows, caller.now, caller.actor)
+    return Stored(len(rows))
+
+
+@get("/sites", operation_id="list_sites")
+async def list_sites(request: Http, cursor: Cursor = "", limit: Limit = PAGE) -> Response[Sites]:
+    """The sites that you may see."""
+    return answer(request, Sites(*await _list(request, "sites", cursor, limit)))
+
+
+@put("/sites", operation_id="put_sites")
+async def put_sites(request: Http, data: JSONBody[Annotated[list[Site], Rows]]) -> Stored:
+    """Create or replace sites; a changed zone or day start derives the daily figures anew."""
+    return await _put(request, "sites", data)
+
+
+@get("/places", operation_id="list_places")
+async def list_places(request: Http, site: Filter = "", cursor: Cursor = "", limit: Limit = PAGE) -> Response[Places]:
+    """Places, of one site or of all."""
+    return answer(request, Places(*await _list(request, "places", cursor, limit, site_id=site)))
+
+
+@put("/places", operation_id="put_places")
+async def put_places(request: Http, data: JSONBody[Annotated[list[PlaceRow], Rows]]) -> Stored:
+    """Create or replace places; the gateways are told."""
+    return await _put(request, "places", data)
+
+
+@get("/items", operation_id="list_items")
+async def list_items(request: Http, category: Filter = "", cursor: Cursor = "", limit: Limit = PAGE) -> Response[Items]:
+    """Items of the network."""
+    return answer(request, Items(*await _list(request, "items", cursor, limit, category=category)))
+
+
+@put("/items", operation_id="put_items")
+async def put_items(request: Http, data: JSONBody[Annotated[list[ItemRow], Rows]]) -> Stored:
+    """Create or replace items; all gateways are told."""
+    return await _put(request, "items", data)
+
+
+@get("/packaging", operation_id="list_packaging")
+async def list_packaging(
+    request: Http, item: Filter = "", cursor: Cursor = "", limit: Limit = PAGE
+) -> Response[Packagings]:
+    """GTINs and what they hold."""
+    return answer(request, Packagings(*await _list(request, "packaging", cursor, limit, item=item)))
+
+
+@put("/packaging", operation_id="put_packaging")
+async def put_packaging(request: Http, data: JSONBody[Annotated[list[PackagingRow], Rows]]) -> Stored:
+    """Create or replace packaging levels; all gateways are told."""
+    return await _put(request, "packaging", data)
+
+
+@get("/suppliers", operation_id="list_suppliers")
+async def list_suppliers(request: Http, cursor: Cursor = "", limit: Limit = PAGE) -> Response[Partners]:
+    """Suppliers."""
+    return answer(request, Partners(*await _list(request, "suppliers", cursor, limit)))
+
+
+@put("/suppliers", operation_id="put_suppliers")
+async def put_suppliers(request: Http, data: JSONBody[Annotated[list[PartnerRow], Rows]]) -> Stored:
+    """Create or replace suppliers."""
+    return await _put(request, "suppliers", data)
+
+
+@get("/customers", operation_id="list_customers")
+async def list_customers(request: Http, cursor: Cursor = "", limit: Limit = PAGE) -> Response[Partners]:
+    """Customers."""
+    return answer(request, Partners(*await _list(request, "customers", cursor, limit)))
+
+
+@put("/customers", operation_id="put_customers")
+async def put_customers(request: Http, data: JSONBody[Annotated[list[PartnerRow], Rows]]) -> Stored:
+    """Create or replace customers."""
+    return await _put(request, "customers", data)
+
+
+@get("/terms", operation_id="list_terms")
+async def list_terms(
+    request: Http,
+    site: Filter = "",
+    item: Filter = "",
+    supplier: Filter = "",
+    cursor: Cursor = "",
+    limit: Limit = PAGE,
+) -> Response[Terms]:
+    """On what terms suppliers deliver."""
+    return answer(
+        request, Terms(*await _list(request, "terms", cursor, limit, site_id=site, item=item, supplier=supplier))
+    )
+
+
+@put("/terms", operation_id="put_terms")
+async def put_terms(request: Http, data: JSONBody[Annotated[list[Term], Rows]]) -> Stored:
+    """Create or replace terms."""
+    return await _put(request, "terms", data)
+
+
+@get("/lanes", operation_id="list_lanes")
+async def list_lanes(request: Http, cursor: Cursor = "", limit: Limit = PAGE) -> Response[Lanes]:
+    """Ways between sites."""
+    return answer(request, Lanes(*await _list(request, "lanes", cursor, limit)))
+
+
+@put("/lanes", operation_id="put_lanes")
+async def put_lanes(request: Http, data: JSONBody[Annotated[list[Lane], Rows]]) -> Stored:
+    """Create or replace lanes."""
+    return await _put(request, "lanes", data)
+
+
+NETWORK = [
+    list_sites, put_sites, list_places, put_places, list_items, put_items, list_packaging, put_packaging, list_suppliers,
+    put_suppliers, list_customers, put_customers, list_terms, put_terms, list_lanes, put_lanes,
+]  # fmt: skip

@@ -1,0 +1,103 @@
+"""The composition root: one application out of ingest, API and pages, ready for uvicorn or to be called in process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from cloud.access.http import Authentication
+from cloud.access.services import make_services
+from cloud.api.headers import security_headers
+from cloud.api.problems import Problems
+from cloud.api.routes import api_routes
+from cloud.config import Config
+from cloud.cycle import Forecaster, Schedule, WorkerForecaster
+from cloud.errors import CloudError
+from cloud.ingest.routes import GatewayPaths, gateway_routes
+from cloud.projections.changes import Changes
+from cloud.store.database import open_engine
+from cloud.store.migrate import check_version
+from cloud.web.routes import page_routes
+from runtime import Runtime
+
+#: Bytes of a request's body where no handler says less: the largest JSON a person or partner sends.
+BODY_BYTES = 2 << 20
+
+#: Allocations between two looks for garbage cycles. Records make none, and 1,000 of them are 10,000 objects: with
+#: Python's 700 a third of ingest's time went into looking (measured by benchmarks/ingest.py).
+COLLECT_AFTER = 100_000
+
+
+def settle_memory() -> None:
+    """Keep what start-up made out of the garbage collector, and let it look less often; for a process that serves."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
+
+
+def build(
+    config: Config, runtime: Runtime, engine: AsyncEngine | None = None, forecaster: Forecaster | None = None
+) -> Litestar:
+    """The application; call it within its lifespan. `engine` is closed by its giver, `forecaster` likewise.
+
+    Without an engine the configured database is opened and closed here; without a forecaster one works in a process of its
+    own. Raises ConflictError at start when the database has another version than this program needs.
+    """
+    opened = engine or open_engine(config.database.url)
+    worker = forecaster or WorkerForecaster()
+    changes = Changes()
+    schedule = Schedule(opened, runtime, worker, changes)
+    services = make_services(config, opened, runtime, changes, schedule.run)
+    gateways = GatewayPaths(opened, runtime, changes, config.server.public_url)
+    problems = Problems(runtime)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
+        await check_version(opened)
+        every_s = config.cycle.every_minutes * 60
+        cycles = asyncio.ensure_future(schedule.keep_running(every_s)) if every_s else None
+        try:
+            yield
+        finally:
+            if cycles is not None:
+                cycles.cancel()
+                await asyncio.wait([cycles])
+            if isinstance(worker, WorkerForecaster):
+                await worker.close()
+            if engine is None:
+                await opened.dispose()
+
+    return Litestar(
+        route_handlers=[*gateway_routes(gateways), *api_routes(), *page_routes()],
+        middleware=[Authentication(opened, runtime, config.sessions)],
+        exception_handlers={
+            CloudError: problems.known,
+            HTTPException: problems.framework,
+            OperationalError: problems.busy,
+            Exception: problems.crash,
+        },
+        before_send=[security_headers],
+        request_max_body_size=BODY_BYTES,
+        state=State({"services": services}),
+        lifespan=[lifespan],
+        logging_config=None,
+        openapi_config=OpenAPIConfig(
+            title="Evercount headquarters",
+            version="1",
+            path="/api",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+            security=[{"key": []}],
+        ),
+    )

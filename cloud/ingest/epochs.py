@@ -1,0 +1,95 @@
+"""The branches of a site's ledger as headquarters holds them: where each stands, and which grew from which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.ingest.batch import Batch, epoch_of, hash_of
+from cloud.store import schema
+from vocabulary.chain import genesis
+from vocabulary.wire import Conflict, Head
+
+
+@dataclass(slots=True)
+class Branch:
+    """An epoch's head here."""
+
+    epoch: int
+    seq: int
+    hash: bytes
+
+
+async def find_branch(conn: AsyncConnection, site_id: str, epoch: int) -> Branch | None:
+    """The head of `epoch`, or None when nothing of it has arrived."""
+    e = schema.epoch.c
+    row = (await conn.execute(select(e.seq, e.hash).where(e.site_id == site_id, e.epoch == epoch))).first()
+    return None if row is None else Branch(epoch, row.seq, row.hash)
+
+
+async def open_branch(conn: AsyncConnection, batch: Batch, now: int) -> Branch | Conflict:
+    """The branch that a push continues, made on its first push: a new ledger, or one that grew from a row that is here."""
+    site_id, epoch, header = batch.header.site, batch.epoch, batch.header
+    known = await find_branch(conn, site_id, epoch)
+    if known is not None:
+        return known
+    branch = Branch(epoch, 0, genesis(epoch))
+    parent_epoch, parent_seq, parent_hash = "", 0, b""
+    if header.parent is not None:
+        parent_epoch, parent_seq, text = header.parent
+        parent_hash = hash_of(text, "the parent's hash")
+        held = await hash_at(conn, site_id, epoch_of(parent_epoch), parent_seq)
+        if held != parent_hash:
+            trunk = await find_branch(conn, site_id, epoch_of(parent_epoch))
+            return Conflict(
+                "fork",
+                f"row {parent_seq} of epoch {parent_epoch}, from which this one grows, is not here",
+                409,
+                trunk.seq + 1 if trunk else 1,
+                trunk.hash.hex() if trunk else genesis(epoch_of(parent_epoch)).hex(),
+            )
+        branch.seq, branch.hash = parent_seq, parent_hash
+    e = schema.epoch.c
+    ordinal = (await conn.execute(select(func.count()).where(e.site_id == site_id))).scalar_one() + 1
+    await conn.execute(
+        schema.epoch.insert().values(
+            site_id=site_id,
+            epoch=epoch,
+            ordinal=ordinal,
+            gateway=header.gateway,
+            seq=branch.seq,
+            hash=branch.hash,
+            parent_epoch=parent_epoch,
+            parent_seq=parent_seq,
+            parent_hash=parent_hash or None,
+            first_at=now,
+            last_at=now,
+        )
+    )
+    return branch
+
+
+async def hash_at(conn: AsyncConnection, site_id: str, epoch: int, seq: int) -> bytes | None:
+    """The hash of row `seq` along the branch `epoch` (0 = its genesis), looked up in its parents too; None if not here."""
+    e, row = schema.epoch.c, schema.ledger.c
+    while True:
+        if seq == 0:
+            return genesis(epoch)
+        found = await conn.execute(select(row.hash).where(row.site_id == site_id, row.epoch == epoch, row.seq == seq))
+        if (value := found.scalar_one_or_none()) is not None:
+            return value
+        parent = (
+            await conn.execute(select(e.parent_epoch, e.parent_seq).where(e.site_id == site_id, e.epoch == epoch))
+        ).first()
+        if parent is None or not parent.parent_epoch or seq > parent.parent_seq:
+            return None
+        epoch = epoch_of(parent.parent_epoch)
+
+
+async def read_head(conn: AsyncConnection, site_id: str, epoch: int, seq: int | None) -> Head:
+    """The head of `epoch` (seq 0 and the genesis hash when nothing arrived) and the hash at `seq`, "" when it is not here."""
+    branch = await find_branch(conn, site_id, epoch) or Branch(epoch, 0, genesis(epoch))
+    at = await hash_at(conn, site_id, epoch, seq) if seq is not None and 0 <= seq <= branch.seq else None
+    return Head(str(epoch), branch.seq, branch.hash.hex(), at.hex() if at else "")

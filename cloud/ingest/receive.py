@@ -1,0 +1,203 @@
+"""READ FIRST: a gateway's push becomes stored rows, projections and a new head, in one transaction.
+
+The server hashes the bytes it received, never a re-encoding. What it already holds is compared, not stored again; a gap or
+a fork is answered with what is expected. A record that this version cannot digest is stored, chained and acknowledged
+like any other, and parked; nothing that a site sends can block its queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from cloud.errors import BadInputError, DeniedError
+from cloud.ingest.batch import Batch, digest, occurred_at, read_batch
+from cloud.ingest.epochs import Branch, hash_at, open_branch
+from cloud.projections.calendar import BusinessDays
+from cloud.projections.changes import Change, Changes
+from cloud.projections.project import Arrived, Site, project
+from cloud.projections.reports import store_exception
+from cloud.store import lanes, schema
+from cloud.store.database import writing
+from runtime import Runtime
+from vocabulary.exception import ExceptionRecord
+from vocabulary.records import Record, kind_of
+from vocabulary.wire import Conflict, Pushed, Status
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(slots=True)
+class Receiver:
+    """Takes pushes into `engine`; tells `changes` after each commit."""
+
+    engine: AsyncEngine
+    runtime: Runtime
+    changes: Changes
+
+    async def push(self, gateway: str, site_id: str, body: bytes) -> Pushed | Conflict:
+        """Store a push of `gateway`, enrolled for `site_id`. Raises BadInputError, TooLargeError, DeniedError."""
+        batch = read_batch(body)
+        if (batch.header.gateway, batch.header.site) != (gateway, site_id):
+            raise DeniedError(f"gateway {gateway} speaks for site {site_id}, not for {batch.header.site}")
+        decoded = [digest(line) for line in batch.bodies]
+        try:
+            answer, position = await self._store(batch, decoded, careful=False)
+        except (DBAPIError, BadInputError, DeniedError):
+            raise
+        except Exception:  # one record's effect cannot be computed: find it, park it, keep the others
+            answer, position = await self._store(batch, decoded, careful=True)
+        if position:
+            self.changes.publish(Change(site_id, ("records",), position, self.runtime.now()))
+        return answer
+
+    async def _store(
+        self, batch: Batch, decoded: list[Record | str], *, careful: bool
+    ) -> tuple[Pushed | Conflict, int]:
+        now = self.runtime.now()
+        header = batch.header
+        async with writing(self.engine) as conn:
+            c = schema.site.c
+            site = (
+                (await conn.execute(select(schema.site).where(c.id == header.site).with_for_update())).mappings().one()
+            )
+            branch = await open_branch(conn, batch, now)
+            if isinstance(branch, Conflict):
+                return branch, 0
+            conflict = await _fits(conn, batch, branch)
+            if conflict is not None:
+                return conflict, 0
+            fresh = max(0, branch.seq - header.first_seq + 1)  # the rows before it are here already, and the same
+            context = Site(header.site, BusinessDays(site["zone"], site["day_start"], site["opens"], site["closes"]))
+            position: int = site["position"]
+            stored = len(batch.bodies) - fresh
+            if stored > 0:
+                await _store_rows(conn, batch, decoded, fresh, position, now)
+                await _derive(conn, context, batch, decoded, fresh, position, now, careful=careful)
+                branch.seq, branch.hash = batch.last_seq, batch.hashes[-1]
+                downlink = site["downlink"] + (1 if context.downlink_changed else 0)
+                await conn.execute(
+                    update(schema.site).where(c.id == header.site).values(position=position + stored, downlink=downlink)
+                )
+            else:
+                downlink, stored = site["downlink"], 0
+            await _heads(conn, batch, branch, header.status, now)
+        told = Pushed(branch.seq, branch.hash.hex(), now, str(downlink))
+        if context.downlink_changed:
+            self.changes.publish(Change(header.site, ("downlink", "documents"), position + stored, now))
+        return told, position + stored if stored else 0
+
+
+async def _fits(conn: AsyncConnection, batch: Batch, branch: Branch) -> Conflict | None:
+    """Why the batch does not continue or repeat the branch; None when it does."""
+    first, site_id = batch.header.first_seq, batch.header.site
+    expected = (branch.seq + 1, branch.hash.hex())
+    if first > branch.seq + 1:
+        return Conflict("gap", "rows before these are missing", 409, *expected)
+    before = branch.hash if first == branch.seq + 1 else await hash_at(conn, site_id, branch.epoch, first - 1)
+    if before != batch.prev_hash:
+        return Conflict("fork", "the row before these differs from the one that is here", 409, *expected)
+    shared = min(batch.last_seq, branch.seq)
+    if shared >= first:
+        known = await hash_at(conn, site_id, branch.epoch, shared)
+        if known != batch.hashes[shared - first]:
+            return Conflict("fork", "a row differs from the one that is here", 409, *expected)
+    return None
+
+
+async def _store_rows(
+    conn: AsyncConnection, batch: Batch, decoded: Sequence[Record | str], fresh: int, position: int, now: int
+) -> None:
+    site_id, first = batch.header.site, batch.header.first_seq
+    rows: list[lanes.Row] = []
+    parked: list[lanes.Row] = []
+    for index in range(fresh, len(batch.bodies)):
+        body, record = batch.bodies[index], decoded[index]
+        at = now
+        if isinstance(record, str):
+            parked.append((site_id, batch.epoch, first + index, record, now))
+        else:
+            at = occurred_at(record) or now
+        position += 1
+        rows.append((site_id, batch.epoch, first + index, position, kind_of(body), at, now, body, batch.hashes[index]))
+    await lanes.append(conn, schema.ledger, rows)
+    await lanes.append(conn, schema.parked, parked)
+    for row in parked:
+        await _raise_parked(conn, site_id, batch.epoch, first, str(row[2]), str(row[3]), now)
+
+
+async def _derive(
+    conn: AsyncConnection,
+    site: Site,
+    batch: Batch,
+    decoded: Sequence[Record | str],
+    fresh: int,
+    position: int,
+    now: int,
+    *,
+    careful: bool,
+) -> None:
+    """Project the new rows; `careful`: one at a time, parking those whose effect cannot be computed."""
+    first = batch.header.first_seq
+    rows = [
+        Arrived(batch.epoch, first + index, position + 1 + index - fresh, now, record)
+        for index, record in enumerate(decoded)
+        if index >= fresh and not isinstance(record, str)
+    ]
+    if not careful:
+        await project(conn, site, rows)
+        return
+    for row in rows:
+        try:
+            async with conn.begin_nested():
+                await project(conn, site, [row])
+        except DBAPIError:
+            raise
+        except Exception as error:
+            reason = f"its effect cannot be computed: {error or type(error).__name__}"
+            await lanes.put(conn, schema.parked, [(site.id, row.epoch, row.seq, reason, now)])
+            await _raise_parked(conn, site.id, row.epoch, first, str(row.seq), reason, now)
+
+
+async def _raise_parked(
+    conn: AsyncConnection, site_id: str, epoch: int, first: int, seq: str, reason: str, now: int
+) -> None:
+    record = ExceptionRecord(
+        "parked-record",
+        f"{epoch}/{seq}",
+        "open",
+        now,
+        f"Record {seq} of epoch {epoch} arrived and is kept, but has no effect here: {reason}.",
+        "Update headquarters and let it rebuild, or correct the record at the site.",
+        facts={"batch": first},
+    )
+    await store_exception(conn, site_id, record, "cloud")
+
+
+async def _heads(conn: AsyncConnection, batch: Batch, branch: Branch, status: Status, now: int) -> None:
+    """Write the branch's head, what the gateway said of itself, and forget an advisory whose rows have arrived."""
+    header = batch.header
+    e, g, a = schema.epoch.c, schema.gateway.c, schema.advisory.c
+    await conn.execute(
+        update(schema.epoch)
+        .where(e.site_id == header.site, e.epoch == branch.epoch)
+        .values(seq=branch.seq, hash=branch.hash, last_at=now)
+    )
+    await conn.execute(
+        update(schema.gateway)
+        .where(g.site_id == header.site, g.id == header.gateway)
+        .values(
+            epoch=header.epoch,
+            seen_at=now,
+            behind=max(0, status.recorded - branch.seq),
+            status=_encoder.encode(status).decode(),
+        )
+    )
+    await conn.execute(
+        delete(schema.advisory).where(a.site_id == header.site, a.epoch == branch.epoch, a.seq <= branch.seq)
+    )

@@ -1,0 +1,1 @@
+"""Observations become movements: decoding, matching with documents, counting. Pure functions over values."""
