@@ -18,6 +18,7 @@ from gateway.devices.registry import open_driver
 from gateway.errors import NotEnrolledError
 from gateway.health.status import Health
 from gateway.ledger.checkpoint import take
+from gateway.ledger.evidence import EvidenceStore
 from gateway.ledger.store import LedgerReader
 from gateway.ledger.writer import LedgerWriter
 from gateway.pipeline import Pipeline
@@ -73,7 +74,8 @@ class Gateway:
             self.reader = await LedgerReader.open(ledger_path(config))
             stack.push_async_callback(self.reader.close)
             self.drivers: list[Driver] = [open_driver(reader, runtime) for reader in config.reader]
-            self.pipeline = Pipeline(config.door, self.drivers, self.writer, runtime)
+            self.evidence = EvidenceStore(folder / "evidence")
+            self.pipeline = Pipeline(config.door, self.drivers, self.writer, self.evidence, runtime)
             await self.pipeline.learn()
             self.health = Health(runtime, self.writer, self.drivers, folder)
             self.supervisor = Supervisor(runtime)
@@ -116,7 +118,7 @@ class Gateway:
         told = self.enrolment.enrolled if self.enrolment else None
         site = Site(told.name if told else "Not enrolled", self.identity.gateway, told.zone if told else "UTC")
         return pages.build(
-            Station(site, self.reader, self.pipeline.rule, self.health.status, self._link, self._metrics)
+            Station(site, self.reader, self.evidence, self.pipeline.rule, self.health.status, self._link, self._metrics)
         )
 
     def _link(self) -> Link:

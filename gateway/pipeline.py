@@ -18,13 +18,14 @@ import structlog
 
 from gateway.devices.driver import Driver
 from gateway.errors import LedgerUnavailableError, PostingError
+from gateway.ledger.evidence import EvidenceStore
 from gateway.ledger.writer import LedgerWriter
 from gateway.observations.doors import Crossing, DoorRule
 from gateway.observations.portal import DoorConfig
 from gateway.observations.sighting import Sighting
 from gateway.transactions.catalogue import Catalogue
 from gateway.transactions.intents import AnyIntent
-from gateway.transactions.rules import crossed, expectation
+from gateway.transactions.rules import crossed, evidence_hash, expectation
 from runtime import Runtime
 from vocabulary.movement import Movement, accounts
 from vocabulary.records import Record
@@ -43,7 +44,12 @@ class Pipeline:
     """Moves sightings of all devices through the rule into the ledger."""
 
     def __init__(
-        self, doors: Sequence[DoorConfig], drivers: Sequence[Driver], writer: LedgerWriter, runtime: Runtime
+        self,
+        doors: Sequence[DoorConfig],
+        drivers: Sequence[Driver],
+        writer: LedgerWriter,
+        evidence: EvidenceStore,
+        runtime: Runtime,
     ) -> None:
         self.rule = DoorRule(doors, lambda epc: expectation(epc, self._places, self.catalogue))
         self.catalogue = Catalogue()
@@ -54,6 +60,7 @@ class Pipeline:
         self.blocked = False
         self._drivers = drivers
         self._writer = writer
+        self._evidence = evidence
         self._runtime = runtime
         self._buffer: list[Sighting] = []
         self._arrived = asyncio.Event()
@@ -102,7 +109,9 @@ class Pipeline:
             await self._record(crossing)
 
     async def _record(self, crossing: Crossing) -> None:
-        for intent in crossed(crossing).intents:
+        seen = crossed(crossing)
+        self._evidence.keep(evidence_hash(seen.evidence), seen.evidence, crossing.last)
+        for intent in seen.intents:
             while True:
                 try:
                     receipt = await self._writer.submit(intent)

@@ -89,7 +89,9 @@ def passages(moved: dict[int, Movement]) -> Iterator[Passage]:
         standing = not movement.implied and not movement.reverses and seq not in taken_back
         if standing and movement.interval:
             for entry in movement.units:
-                yield Passage(entry.unit, movement.read_point or "", *movement.interval, accounts(movement, entry)[1].place, seq)
+                yield Passage(
+                    entry.unit, movement.read_point or "", *movement.interval, accounts(movement, entry)[1].place, seq
+                )
 
 
 def doubled(moved: dict[int, Movement]) -> list[str]:
@@ -161,8 +163,12 @@ def compare(site: str, ledger: Path, database: Path) -> list[str]:
     if [row.seq for row in own] != list(range(1, len(own) + 1)):
         faults.append("the gateway's rows are not numbered 1, 2, 3, ...")
     if told != own:
-        number = next((n for n, pair in enumerate(zip(own, told, strict=False)) if pair[0] != pair[1]), min(len(own), len(told)))
-        faults.append(f"headquarters holds {len(told)} rows, the gateway {len(own)}; they differ from the {number + 1}. on")
+        number = next(
+            (n for n, pair in enumerate(zip(own, told, strict=False)) if pair[0] != pair[1]), min(len(own), len(told))
+        )
+        faults.append(
+            f"headquarters holds {len(told)} rows, the gateway {len(own)}; they differ from the {number + 1}. on"
+        )
     if cloud_balances(database, site) != sums(moved.values()):
         faults.append("headquarters' balances are not the sum of the movements")
     items: Counter[str] = Counter()

@@ -245,7 +245,7 @@ def _dispatch(content: str, code: str | None, found: _Found) -> None:
         _read_gtin(content, code or "", found)
     elif _BRACKETED.match(content):
         _read_bracketed(content, found)
-    elif code is not None and not (code[0] == "I" and len(content) == 14):
+    elif code and not (code[0] == "I" and len(content) == 14):
         found.fault(f"{SYMBOLOGIES.get(code, SYMBOLOGIES.get(code[:1], code))} without FNC1 carries no GS1 data")
     else:
         _read_unmarked(content, found)

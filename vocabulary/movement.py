@@ -69,13 +69,13 @@ class Movement(
     """One physical event. At least one line or unit entry. Times are integer microseconds UTC.
 
     `from_` and `to` are the default accounts of its lines and units. `document` and `document_line` name what it
-    fulfils; line 0: none of its lines. `interval` is the reader's first and last time. `rule` is the rule and its
-    version, `confidence` per mille, `evidence` the first 12 bytes of the evidence's SHA-256 in base64url. `group` is the
-    seq of the first row posted for the same event, absent on that row itself; `reverses` the seq of the row that this
-    one takes back; `replaces` the seq of the row that first stood in its place; `completes` the seq of the first
-    movement of a unit whose content was learnt later; `compensates` the seq of the count before which this row's cause
-    is dated; `implied` marks a movement nobody sensed that must have happened; `count` and `inspection` name the record
-    that caused it.
+    fulfils; line 0: none of its lines. `interval` is how long the reader saw it, microseconds up to `occurred_at`, its
+    last time. `rule` is the rule and its version, `confidence` per mille, `evidence` the first 12 bytes of the evidence's
+    SHA-256 in base64url. `group` is the seq of the first row posted for the same event, absent on that row itself;
+    `reverses` the seq of the row that this one takes back; `replaces` the seq of the row that first stood in its place;
+    `completes` the seq of the first movement of a unit whose content was learnt later; `compensates` the seq of the
+    count before which this row's cause is dated; `implied` marks a movement nobody sensed that must have happened;
+    `count` and `inspection` name the record that caused it.
     """
 
     kind: Kind
@@ -87,7 +87,7 @@ class Movement(
     document: str | UnsetType = UNSET
     document_line: int | UnsetType = UNSET
     read_point: str | UnsetType = UNSET
-    interval: tuple[int, int] | UnsetType = UNSET
+    interval: int | UnsetType = UNSET
     rule: str | UnsetType = UNSET
     confidence: int | UnsetType = UNSET
     evidence: str | UnsetType = UNSET

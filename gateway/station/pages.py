@@ -58,6 +58,7 @@ class MovementView(msgspec.Struct, frozen=True):
     target: str
     document: str
     evidence: str
+    digest: str
 
 
 class ExceptionView(msgspec.Struct, frozen=True):
@@ -84,6 +85,10 @@ class StationSource(Protocol):
 
     async def view(self) -> StationView:
         """What the page shows now."""
+        ...
+
+    def evidence(self, digest: str) -> bytes | None:
+        """What the rule saw when it decided a movement, as JSON; None where it is no longer kept."""
         ...
 
     def metrics(self) -> bytes:
@@ -113,12 +118,19 @@ def build(source: StationSource) -> Litestar:
             raise NotFoundException(f"there is no file {name}")
         return Response(files[name], media_type=_MEDIA[Path(name).suffix], headers={"cache-control": "max-age=3600"})
 
+    @get("/evidence/{digest:str}")
+    async def evidence(digest: FromPath[str]) -> Response[bytes]:
+        found = source.evidence(digest)
+        if found is None:
+            raise NotFoundException("this evidence is not kept any more")
+        return Response(found, media_type="application/json")
+
     @get("/metrics")
     async def metrics() -> Response[bytes]:
         return Response(source.metrics(), media_type="text/plain; version=0.0.4")
 
     return Litestar(
-        route_handlers=[station, live, static, metrics],
+        route_handlers=[station, live, static, evidence, metrics],
         template_config=TemplateConfig(directory=_HERE / "templates", engine=JinjaTemplateEngine),
         response_headers=[
             ResponseHeader(

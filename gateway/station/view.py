@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import UNSET
 
+from gateway.ledger.evidence import EvidenceStore
 from gateway.ledger.store import LedgerReader
 from gateway.observations.doors import DoorRule, OpenPassage
 from gateway.station.pages import (
@@ -52,6 +53,7 @@ class Station:
         self,
         site: Site,
         reader: LedgerReader,
+        evidence: EvidenceStore,
         rule: DoorRule,
         status: Callable[[], Status],
         link: Callable[[], Link],
@@ -60,6 +62,7 @@ class Station:
         self._site = site
         self._zone = ZoneInfo(site.zone)
         self._reader = reader
+        self._evidence = evidence
         self._rule = rule
         self._status = status
         self._link = link
@@ -68,6 +71,10 @@ class Station:
     def metrics(self) -> bytes:
         """Figures for Prometheus."""
         return self._metrics()
+
+    def evidence(self, digest: str) -> bytes | None:
+        """What the rule saw when it decided a movement, by the hash that the movement carries."""
+        return self._evidence.find(digest)
 
     async def view(self) -> StationView:
         """What the page shows now."""
@@ -126,6 +133,7 @@ class Station:
             target=record.to.place,
             document="" if record.document is UNSET else record.document,
             evidence=" ".join(evidence),
+            digest="" if record.evidence is UNSET else record.evidence,
         )
 
     def _time(self, at: int) -> str:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from gateway.errors import GatewayError, LedgerUnavailableError, LinkDownError
+from gateway.errors import GatewayError, LedgerUnavailableError, LinkDownError, PostingError
 from gateway.ledger.writer import LedgerWriter
 from gateway.sync.http import Cloud
 from gateway.sync.identity import write_whole
 from gateway.sync.retry import Backoff
 from gateway.transactions.catalogue import Catalogue
+from gateway.transactions.documents import came_late
 from gateway.transactions.intents import (
     AnyIntent,
     Corrected,
@@ -26,6 +28,7 @@ from gateway.transactions.intents import (
     Identified,
     OpeningStocked,
     Recorded,
+    TransferClosed,
 )
 from runtime import Runtime
 from vocabulary.records import CommandResult
@@ -68,6 +71,7 @@ class DownlinkClient:
         self._backoff = Backoff(runtime.random("downlink"))
         self._path = kept_path(writer.path)
         self._todo: tuple[Command, ...] = ()
+        self._catalogue = Catalogue()
 
     def load(self) -> bool:
         """Use the last good downlink on disk; whether there was one. Raises GatewayError when it cannot be read."""
@@ -136,12 +140,29 @@ class DownlinkClient:
             return
         kept = KeptDownlink(etag, downlink)
         await self._writer.perform(lambda _: write_whole(self._path, msgspec.json.encode(kept)))
+        before = self._catalogue
         self._use(kept, catalogue)
+        await self._catch_up(before, catalogue)
         self._worked()
+
+    async def _catch_up(self, before: Catalogue, now: Catalogue) -> None:
+        """Correct what was posted before its document came, and close the transfers that headquarters closed (rule 12)."""
+        at = self._runtime.now()
+        late = await self._writer.read(lambda state: came_late(before, now, state.stock.units, at))
+        closed = [
+            TransferClosed(occurred_at=at, transfer=name)
+            for name, document in sorted(now.documents.items())
+            if document.type == "transfer" and document.to_site == self._site and document.state == "closed"
+            if name in before.documents and before.documents[name].state == "open"
+        ]
+        for intent in (*late, *closed):
+            with suppress(PostingError):  # a document that contradicts the ledger is shown by the movement itself
+                await self._writer.submit(intent)
 
     def _use(self, kept: KeptDownlink, catalogue: Catalogue) -> None:
         self.etag = kept.etag
         self._todo = kept.downlink.commands
+        self._catalogue = catalogue
         self._writer.set_catalogue(catalogue)
         self._changed(catalogue)
 

@@ -20,6 +20,8 @@ from vocabulary.place import CUSTOMER, is_virtual
 
 #: Bytes of the evidence's SHA-256 that a movement carries: enough that nobody finds other evidence for it.
 EVIDENCE_BYTES = 12
+#: Microseconds to which a reader's times are recorded: its clock is corrected over a network and not truer than that.
+RESOLUTION = 1_000
 #: Hexadecimal digits of a tag's header, the part that says which scheme it follows.
 HEADER_DIGITS = 2
 
@@ -45,9 +47,10 @@ def crossed(crossing: Crossing, keep_evidence: bool = True) -> Interpreted:
     """The intents of a decided crossing: what crossed, and one per kind of tag that cannot be read."""
     decoded = _decode(member.identifier for member in crossing.members)
     evidence = msgspec.json.encode(crossing)
+    first, last = crossing.first // RESOLUTION * RESOLUTION, crossing.last // RESOLUTION * RESOLUTION
     origin = Origin(
         read_point=crossing.door,
-        interval=(crossing.first, crossing.last),
+        interval=(first, last),
         rule=crossing.evidence.rule,
         confidence=min((member.confidence for member in crossing.members), default=0),
         evidence=evidence_hash(evidence) if keep_evidence else "",
@@ -56,14 +59,14 @@ def crossed(crossing: Crossing, keep_evidence: bool = True) -> Interpreted:
     if decoded.units:
         intents.append(
             Crossed(
-                occurred_at=crossing.last,
+                occurred_at=last,
                 origin=origin,
                 place=crossing.place,
                 direction=crossing.direction,
                 units=decoded.units,
             )
         )
-    intents += _unreadable(decoded, crossing.last)
+    intents += _unreadable(decoded, last)
     return Interpreted(tuple(intents), evidence, len(decoded.units), decoded.no_stock, decoded.unreadable_tags)
 
 

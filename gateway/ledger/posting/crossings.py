@@ -119,7 +119,7 @@ def _recorded(draft: Draft, intent: Crossed, unit: str, interval: tuple[int, int
         return False  # a recorded passage is dated within its interval
     for row in draft.history.movements_of(unit, interval[0]):
         other = row.movement
-        if other.interval is UNSET or other.interval[0] > interval[1] or other.interval[1] < interval[0]:
+        if other.interval is UNSET or other.occurred_at - other.interval > interval[1]:
             continue
         if other.reverses is not UNSET or not any(entry.unit == unit for entry in other.units):
             continue

@@ -183,10 +183,10 @@ def _about_identity(draft: Draft, intent: Crossed | Moved, load: Load, cause: in
             other.reverses is not UNSET
             or other.interval is UNSET
             or other.read_point in (UNSET, intent.origin.read_point)
-            or other.interval[0] > interval[1]
+            or other.occurred_at - other.interval > interval[1]
         ):
             continue
-        if load.contradicted is not None or other.interval[1] >= interval[0]:
+        if load.contradicted is not None or other.occurred_at >= interval[0]:
             draft.note(
                 "possible-clone",
                 load.top,

@@ -162,7 +162,7 @@ def movement_of(
             occurred_at=intent.occurred_at,
             document=document or UNSET,
             read_point=UNSET if implied or not origin.read_point else origin.read_point,
-            interval=UNSET if implied or origin.interval is None else origin.interval,
+            interval=UNSET if implied or origin.interval is None else max(0, intent.occurred_at - origin.interval[0]),
             rule=origin.rule or UNSET,
             confidence=UNSET if implied or origin.confidence is None else origin.confidence,
             evidence=UNSET if implied or not origin.evidence else origin.evidence,
