@@ -20,6 +20,7 @@ from cloud.web.movements import Shown, item_names, movement_in
 from cloud.web.page import CSV_ROWS, PAGE_ROWS, HtmlRequest, href, page, segment, sheet, visit
 from cloud.web.words import iso
 from vocabulary.document import Document, progress_of
+from vocabulary.records import LARGEST_INTEGER
 
 #: Movements and announced units listed on a document's page.
 LISTED = 200
@@ -33,7 +34,7 @@ class DocumentFilter(Struct, frozen=True, omit_defaults=True):
     site: Annotated[str, Meta(max_length=200)] = ""
     partner: Annotated[str, Meta(max_length=200)] = ""
     search: Annotated[str, Meta(max_length=80)] = ""
-    before: Annotated[int, Meta(ge=0)] = 0
+    before: Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)] = 0
     format: Literal["html", "csv"] = "html"
 
 

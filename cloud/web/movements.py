@@ -22,6 +22,7 @@ from cloud.web.page import CSV_ROWS, PAGE_ROWS, HtmlRequest, href, html, page, r
 from cloud.web.words import iso
 from vocabulary import chain, records
 from vocabulary.movement import Kind, Line, Movement, accounts
+from vocabulary.records import LARGEST_INTEGER
 
 #: Lines of a movement named in the feed; the others are counted.
 NAMED_LINES = 2
@@ -32,10 +33,10 @@ class FeedFilter(Struct, frozen=True, omit_defaults=True):
 
     site: Annotated[str, Meta(max_length=200)] = ""
     item: Annotated[str, Meta(max_length=200)] = ""
-    before: Annotated[int, Meta(ge=0)] = 0
+    before: Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)] = 0
     format: Literal["html", "csv"] = "html"
     seen: Annotated[str, Meta(max_length=80)] = ""
-    since: Annotated[int, Meta(ge=0)] = 0
+    since: Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +230,14 @@ async def movement_page(
     """One record: what it says, the rows it belongs with, and whether its place in the chain holds."""
     visited = visit(request)
     number = epoch_of(epoch)
+    if not 0 < seq <= LARGEST_INTEGER:
+        raise NotFoundError("the records of an epoch are numbered from 1")
     row = schema.ledger.c
     async with reading(visited.services.engine) as conn:
         site = chosen(await sites_of(conn, visited.person, visited.now), site_id)[0]
         query = select(schema.ledger).where(row.site_id == site.id, row.epoch == number)
         found = (await conn.execute(query.where(row.seq.in_((seq - 1, seq))).order_by(row.seq))).all()
-        if not found or found[-1].seq != seq or not 0 < seq < 1 << 53:
+        if not found or found[-1].seq != seq:
             raise NotFoundError(f"site {site_id} has no record {seq} in epoch {epoch}")
         record = found[-1]
         before = found[0].hash if len(found) == 2 else chain.genesis(number) if seq == 1 else None

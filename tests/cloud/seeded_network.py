@@ -103,7 +103,7 @@ async def seed_network(headquarters: Headquarters, days: int = 20, seed: int = 7
             "receiving", SUPPLIER, DOCK, now - 30_000_000,
             (Line("TEA-100", 240, lot="L-77"),),
             (UnitEntry("00/106141412345678908", holds=(Content("TEA-100", 240, lot="L-77"),)),),
-            document="ASN-1", document_line=1, read_point="dock-1", interval=(now - 34_000_000, now - 31_000_000),
+            document="ASN-1", document_line=1, read_point="dock-1", interval=3_000_000,
             rule="portal/3", confidence=997, evidence="c2VlbiBhdCBk",
         ),
         ExceptionRecord(

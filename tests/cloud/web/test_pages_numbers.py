@@ -107,11 +107,15 @@ async def test_why_leads_to_the_record_and_its_place_in_the_chain(network: Netwo
     link = re.search(r'class="why" href="([^"]+)"', page)
     assert link is not None
     record = (await maria.get(link[1])).text
-    for text in ("portal/3", "99.7 %", "c2VlbiBhdCBk", "dock-1", "ASN-1", "L-77", "00/106141412345678908"):
+    for text in ("portal/3", "for 3.0 s", "99.7 %", "c2VlbiBhdCBk", "dock-1", "ASN-1", "L-77", "00/106141412345678908"):
         assert text in record
     assert "holds</span>" in record
     assert (await maria.get("/movements/north/4712/999999")).status_code == 404
     assert (await maria.get("/movements/north/nonsense/1")).status_code == 400
+    for path in (f"/movements/north/4712/{10**30}", "/movements/north/4712/0", "/movements/north/4712/-4"):
+        assert (await maria.get(path)).status_code == 404
+    for path in (f"/live?before={10**30}", f"/documents?before={10**30}", "/live?before=x"):
+        assert (await maria.get(path)).status_code == 400
 
 
 async def test_csv_twins_hold_the_rows_of_their_pages(network: Network, maria: httpx.AsyncClient) -> None:
