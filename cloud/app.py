@@ -24,7 +24,7 @@ from cloud.api.routes import api_routes
 from cloud.config import Config
 from cloud.cycle import Forecaster, Schedule, WorkerForecaster
 from cloud.errors import CloudError
-from cloud.ingest.routes import GatewayPaths, gateway_routes
+from cloud.ingest.routes import GATEWAY_ROUTES, GatewayPaths
 from cloud.projections.changes import Changes
 from cloud.store.database import open_engine
 from cloud.store.migrate import check_version
@@ -79,7 +79,7 @@ def build(
                 await opened.dispose()
 
     return Litestar(
-        route_handlers=[*gateway_routes(gateways), *api_routes(), *page_routes()],
+        route_handlers=[*GATEWAY_ROUTES, *api_routes(), *page_routes()],
         middleware=[Authentication(opened, runtime, config.sessions)],
         exception_handlers={
             CloudError: problems.known,
@@ -89,7 +89,7 @@ def build(
         },
         before_send=[security_headers],
         request_max_body_size=BODY_BYTES,
-        state=State({"services": services}),
+        state=State({"services": services, "gateways": gateways}),
         lifespan=[lifespan],
         logging_config=None,
         openapi_config=OpenAPIConfig(

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,11 +88,11 @@ def passages(moved: dict[int, Movement]) -> Iterator[Passage]:
     taken_back = {movement.reverses for movement in moved.values() if movement.reverses}
     for seq, movement in moved.items():
         standing = not movement.implied and not movement.reverses and seq not in taken_back
-        if standing and movement.interval:
+        if standing and isinstance(movement.interval, int):
+            last = movement.occurred_at
             for entry in movement.units:
-                yield Passage(
-                    entry.unit, movement.read_point or "", *movement.interval, accounts(movement, entry)[1].place, seq
-                )
+                to = accounts(movement, entry)[1].place
+                yield Passage(entry.unit, movement.read_point or "", last - movement.interval, last, to, seq)
 
 
 def doubled(moved: dict[int, Movement]) -> list[str]:
@@ -163,12 +164,8 @@ def compare(site: str, ledger: Path, database: Path) -> list[str]:
     if [row.seq for row in own] != list(range(1, len(own) + 1)):
         faults.append("the gateway's rows are not numbered 1, 2, 3, ...")
     if told != own:
-        number = next(
-            (n for n, pair in enumerate(zip(own, told, strict=False)) if pair[0] != pair[1]), min(len(own), len(told))
-        )
-        faults.append(
-            f"headquarters holds {len(told)} rows, the gateway {len(own)}; they differ from the {number + 1}. on"
-        )
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(own, told, strict=False)))
+        faults.append(f"headquarters holds {len(told)} rows, the gateway {len(own)}; the first {same} are the same")
     if cloud_balances(database, site) != sums(moved.values()):
         faults.append("headquarters' balances are not the sum of the movements")
     items: Counter[str] = Counter()

@@ -18,7 +18,8 @@ LONGEST_FUNCTION = 60
 
 
 def sources() -> list[Path]:
-    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    found = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return [path for path in found if path.parent.parent.name != "migrations"]  # generated, and never changed again
 
 
 def test_files_and_functions_stay_short() -> None:

@@ -34,6 +34,10 @@ BATCH_RECORDS = 1_000
 BATCH_BYTES = 1 << 20
 INFLATED_BYTES = 16 << 20
 
+#: The rule named by rows that open a replacement gateway's ledger with the site's present stock: they tell the gateway
+#: what headquarters knows, so they are no movement for headquarters.
+OPENING_SNAPSHOT = "opening-snapshot/1"
+
 #: RFC 9421: every request covers these components; content-digest is added where there is a body.
 SIGNED_COMPONENTS = ("@method", "@authority", "@path", "@query")
 SIGNATURE_TAG = "evercount"

@@ -19,6 +19,7 @@ from cloud.api.caller import Caller, Http, caller_of
 from cloud.api.order_entry import DocumentEntry, enter, revise
 from cloud.api.paging import PAGE, Cursor, Filter, Limit, StateFilter, TypeFilter, answer, page_of
 from cloud.errors import NotFoundError
+from cloud.projections.changes import Change
 from cloud.projections.documents import read_document
 from cloud.store import lanes, schema
 from vocabulary.document import Document, DocumentState, LineProgress, progress_of
@@ -144,6 +145,8 @@ async def open_document(request: Http, data: JSONBody[DocumentEntry]) -> Documen
     caller = _writer(request, data.site)
     async with caller.writing(data.site, "documents", "downlink") as conn:
         document_id = await enter(conn, caller.services.runtime, caller.principal, data)
+    if data.to_site not in ("", data.site):
+        caller.services.changes.publish(Change(data.to_site, ("documents", "downlink"), 0, caller.now))
     return await _detail(caller, data.site, document_id)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import cast
+
 from litestar.datastructures import MutableScopeHeaders
 from litestar.types import Message, Scope
 
@@ -22,7 +25,7 @@ HEADERS = {
 async def security_headers(message: Message, _: Scope) -> None:
     """Add the headers to every answer, refusals included; no cache keeps it, unless its handler says otherwise."""
     if message["type"] == "http.response.start":
-        headers = MutableScopeHeaders.from_message(message)
-        for name, value in HEADERS.items():
-            headers.setdefault(name, value)
-        headers.setdefault("cache-control", "no-store")
+        headers = cast("MutableMapping[str, str]", MutableScopeHeaders.from_message(message))
+        for name, value in {**HEADERS, "cache-control": "no-store"}.items():
+            if name not in headers:
+                headers[name] = value

@@ -64,6 +64,8 @@ async def enter(conn: AsyncConnection, runtime: Runtime, principal: Principal, e
     found = (
         await conn.execute(select(d.body, d.opened_by).where(d.site_id == entry.site, d.id == document_id))
     ).first()
+    if entry.type == "transfer":
+        principal.require("plan", entry.to_site)
     document = await _document(conn, principal, entry, document_id)
     if found is not None:
         before = read_document(found.body)
@@ -73,6 +75,8 @@ async def enter(conn: AsyncConnection, runtime: Runtime, principal: Principal, e
             f"document {document_id} exists already and says something else; revise it or choose another id"
         )
     await _store(conn, runtime, principal, entry.site, document, "document.open")
+    if document.type == "transfer":  # the receiver expects it from now on, and learns what left when it leaves
+        await _store(conn, runtime, principal, entry.to_site, document, "document.open")
     return document_id
 
 
@@ -138,6 +142,8 @@ async def _document(conn: AsyncConnection, principal: Principal, entry: Document
         partner = principal.partner
         if entry.type not in ("expected-receipt", "outbound-order"):
             raise DeniedError("type: a partner announces shipments (expected-receipt) and orders (outbound-order)")
+    if entry.type == "transfer" and (entry.site != entry.from_site or entry.to_site in ("", entry.site)):
+        raise BadInputError("from_site, to_site: a transfer is opened at its from_site and goes to another site")
     if entry.type == "expected-receipt" and (entry.source or principal.partner):
         await _check_order(conn, entry, partner)
     for number, unit in enumerate(entry.units, 1):

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 #: Part of each forecast's version: raise it when a change of the code changes numbers.
-CODE_VERSION = "forecast/1"
+CODE_VERSION = "forecast/2"
 
 #: Syntetos-Boylan classes, "new" for too short a history to tell, "dead" where nothing was ever asked for.
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new", "dead"]
@@ -52,14 +52,14 @@ def inputs_hash(origin: int, period_days: int, request: Request) -> str:
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """How a class's quantiles must be moved so that, at past origins, as much demand stayed below as they promise.
+    """At which levels a class must be asked so that, at past origins, demand stayed below as often as `levels` promise.
 
-    `shift`, in standard deviations of the forecast, stands beside `levels`; `error` is the mean absolute error of demand
+    `asked` stands beside `levels`; `error` is the mean absolute error of demand
     over the horizon relative to its mean; `scores` is the number of past forecasts it rests on.
     """
 
     levels: tuple[float, ...]
-    shift: tuple[float, ...]
+    asked: tuple[float, ...]
     error: float
     scores: int
 

@@ -1,8 +1,8 @@
 """READ FIRST of the forecasts: series in, forecasts out. Pure; the same batch gives the same numbers anywhere.
 
 Every series is put into buckets, its class's models are averaged, the result is spread over the periods again, and a
-gamma with a mass at zero, moved by what past forecasts missed, says how sure that is. Models of a class run together;
-one path serves both the forecast and the backtests behind the calibration, so these cannot differ.
+gamma with a mass at zero, asked at the levels that past forecasts needed, says how sure that is. Models of a class run
+together; one path serves both the forecast and the backtests behind the calibration, so these cannot differ.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.forecasts import calibration as conformal
+from cloud.forecasts import calibration
 from cloud.forecasts.classes import NEW_BELOW, classify
-from cloud.forecasts.distribution import moments, quantiles
+from cloud.forecasts.distribution import MOMENT_BUCKETS, moments, quantiles, stood
 from cloud.forecasts.forecast import (
     FAN_LEVELS,
     FAN_PERIODS,
@@ -96,11 +96,10 @@ def forecast(batch: Batch, point_forecasts: PointForecasts, models: Models = DEF
     series = [dense(request, batch.origin, batch.period_days) for request in batch.requests]
     tasks = _outlooks(batch, series, point_forecasts, models)
     known = dict(batch.known) | _backtest(batch, series, tasks, point_forecasts, models)
-    levels = quantiles(*_columns(tasks), LEVELS)
-    made = [
-        _answer(batch, task, levels[row], known.get(task.demand_class, conformal.UNCALIBRATED))
-        for row, task in enumerate(tasks)
-    ]
+    learnt = [known.get(task.demand_class, calibration.UNCALIBRATED) for task in tasks]
+    asked = np.asarray([calibration.asked(LEVELS, one) for one in learnt]).reshape(-1, len(LEVELS))
+    promised = quantiles(*columns(tasks), asked)
+    made = [_answer(batch, *each) for each in zip(tasks, promised, learnt, strict=True)]
     return Forecasts(tuple(made), {name: known[name] for name in sorted(known)})
 
 
@@ -198,7 +197,8 @@ def _over_horizon(task: Outlook) -> tuple[float, float, float]:
     return mean, variance * count + (rate * request.lead_time_sd) ** 2, none**count
 
 
-def _columns(tasks: Sequence[Outlook]) -> tuple[Values, Values, Values]:
+def columns(tasks: Sequence[Outlook]) -> tuple[Values, Values, Values]:
+    """Means, variances and probabilities of none over the horizon, of each series."""
     columns = np.asarray([task.over for task in tasks], dtype=np.float64).reshape(-1, 3)
     return columns[:, 0], columns[:, 1], columns[:, 2]
 
@@ -224,15 +224,14 @@ def _backtest(
                     past.append(earlier)
                     came.append(float(np.sum(values[cut : cut + horizon])))
     _run(past, point_forecasts)
-    predicted = quantiles(*_columns(past), conformal.ANCHORS)
-    means, variances, _ = _columns(past)
-    deviations, realised = np.sqrt(variances), np.asarray(came)
+    over, realised = columns(past), np.asarray(came, dtype=np.float64)
+    levels = stood(*over, realised)
     found: dict[str, Calibration] = {}
     for name in models.short:
         rows = np.asarray([task.demand_class == name for task in past], dtype=bool)
-        before = batch.known.get(name, conformal.UNCALIBRATED).scores
-        if int(np.sum(rows)) >= max(conformal.LEAST_SCORES, before // 2):  # a few changed series do not outweigh all
-            found[name] = conformal.calibrate(predicted[rows], means[rows], deviations[rows], realised[rows])
+        before = batch.known.get(name, calibration.UNCALIBRATED).scores
+        if int(np.sum(rows)) >= max(calibration.LEAST_SCORES, before // 2):  # a few changed series do not outweigh all
+            found[name] = calibration.calibrate(levels[rows], over[0][rows], realised[rows])
     return found
 
 
@@ -240,21 +239,19 @@ def _fan(task: Outlook) -> Values:
     """Quantiles of each period's demand (FAN_PERIODS, FAN_LEVELS)."""
     path = np.resize(task.path, FAN_PERIODS) if len(task.path) else np.zeros(FAN_PERIODS)
     mean = float(np.mean(path))
-    recent = task.periods[-365:]
-    variance, none = moments(recent, mean, "lumpy") if mean > 0 else (0.0, 1.0)
+    variance, none = moments(task.periods, mean, "lumpy", MOMENT_BUCKETS * task.size) if mean > 0 else (0.0, 1.0)
     share = path / mean if mean > 0 else path
     often = np.minimum(1.0, (1 - none) * share)
     return quantiles(path, variance * share, 1 - often, FAN_LEVELS)
 
 
-def _answer(batch: Batch, task: Outlook, levels: Values, calibration: Calibration) -> Forecast:
+def _answer(batch: Batch, task: Outlook, promised: Values, learnt: Calibration) -> Forecast:
     request = task.request
     horizon = request.lead_time + request.review
     inputs = inputs_hash(batch.origin, batch.period_days, request)
-    version = hashlib.sha256(inputs.encode() + msgspec.msgpack.encode(calibration)).hexdigest()[:16]
+    version = hashlib.sha256(inputs.encode() + msgspec.msgpack.encode(learnt)).hexdigest()[:16]
     sizes = task.periods[task.periods > 0]
-    mean, variance, _ = task.over
-    promised = conformal.shifted(levels, math.sqrt(variance), LEVELS, calibration)
+    mean = task.over[0]
     return Forecast(
         version=version,
         site=request.site,
@@ -275,7 +272,7 @@ def _answer(batch: Batch, task: Outlook, levels: Values, calibration: Calibratio
         quantiles=tuple(_rounded(float(value)) for value in promised),
         fan_levels=FAN_LEVELS,
         fan=tuple(tuple(_rounded(float(value)) for value in row) for row in _fan(task)),
-        error=_rounded(calibration.error),
+        error=_rounded(learnt.error),
         inputs=inputs,
     )
 

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The gateways' side of headquarters: enrolment, signatures, ledger push, downlink. READ FIRST: receive.py."""

@@ -21,6 +21,7 @@ WINDOW_BYTES = 8 << 20
 EARLIEST_US, LATEST_US = 946_684_800_000_000, 4_102_444_800_000_000
 #: A number outside quotes with more than 16 digits does not fit the integers that canonical bytes allow (2^53).
 _LARGE = re.compile(rb"[:\[,]-?[0-9]{17,}")
+_TAG = re.compile(rb'\{"record":"([a-z-]{1,40}/[0-9]{1,9})"')
 
 _header = msgspec.json.Decoder(BatchHeader)
 
@@ -134,3 +135,9 @@ def occurred_at(record: Record) -> int | None:
     if isinstance(record, Movement | Count):
         return record.occurred_at
     return getattr(record, "at", None)
+
+
+def tag_of(body: bytes) -> str:
+    """The kind and version that canonical bytes name, such as "movement/1"; "unreadable" when they name none."""
+    found = _TAG.match(body)
+    return found[1].decode() if found else "unreadable"

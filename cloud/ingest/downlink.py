@@ -6,19 +6,23 @@ import asyncio
 from collections import OrderedDict
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cloud.projections.changes import Changes
 from cloud.projections.documents import read_document
 from cloud.store import schema
 from cloud.store.database import reading
+from runtime import Runtime
 from vocabulary.item import Item, PackagingLevel
 from vocabulary.place import Place, PlaceKind
 from vocabulary.wire import Command, Downlink, Thresholds
 
 #: Seconds a poll is held at most: shorter than the patience of common proxies.
 LONGEST_WAIT_S = 30
+#: Documents that were cancelled, and transfers that were closed, are told for a week, microseconds: goods may still move
+#: against a cancelled one, and the receiver of a closed transfer books what did not come.
+ENDED_US = 7 * 86_400_000_000
 #: Sites whose downlink stays encoded in memory.
 KEPT = 200
 
@@ -33,8 +37,8 @@ async def touch(conn: AsyncConnection, site_id: str | None = None) -> None:
     await conn.execute(change if site_id is None else change.where(s.id == site_id))
 
 
-async def read_downlink(conn: AsyncConnection, site_id: str, version: str) -> Downlink:
-    """All that the gateway of `site_id` is told now, under `version`."""
+async def read_downlink(conn: AsyncConnection, site_id: str, version: str, now: int) -> Downlink:
+    """All that the gateway of `site_id` is told at `now` (microseconds UTC), under `version`."""
     i, p, d, c = schema.item, schema.packaging, schema.document.c, schema.command.c
     site = (await conn.execute(select(schema.site).where(schema.site.c.id == site_id))).one()
     items = tuple(
@@ -51,9 +55,14 @@ async def read_downlink(conn: AsyncConnection, site_id: str, version: str) -> Do
             select(schema.place).where(schema.place.c.site_id == site_id).order_by(schema.place.c.id)
         )
     )
+    ended = or_(d.state == "cancelled", d.type == "transfer")
     documents = await conn.execute(
         select(d.body)
-        .where(d.site_id == site_id, d.state == "open", d.opened_by == "cloud")
+        .where(
+            d.site_id == site_id,
+            d.opened_by == "cloud",
+            or_(d.state == "open", and_(ended, d.changed_at > now - ENDED_US)),
+        )
         .order_by(d.opened_at, d.id)
     )
     commands = await conn.execute(
@@ -77,8 +86,8 @@ def _place_kind(text: str) -> PlaceKind:
 class Downlinks:
     """Answers the gateways' long polls; an unchanged downlink is encoded once."""
 
-    def __init__(self, engine: AsyncEngine, changes: Changes) -> None:
-        self._engine, self._changes = engine, changes
+    def __init__(self, engine: AsyncEngine, changes: Changes, runtime: Runtime) -> None:
+        self._engine, self._changes, self._runtime = engine, changes, runtime
         self._encoded: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     async def poll(self, site_id: str, known: str, wait_s: float) -> tuple[str, bytes | None]:
@@ -105,7 +114,7 @@ class Downlinks:
         if kept is not None and kept[0] == version:
             return kept[1]
         async with reading(self._engine) as conn:
-            body = _encoder.encode(await read_downlink(conn, site_id, version))
+            body = _encoder.encode(await read_downlink(conn, site_id, version, self._runtime.now()))
         self._encoded[site_id] = (version, body)
         if len(self._encoded) > KEPT:
             self._encoded.popitem(last=False)

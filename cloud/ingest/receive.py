@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cloud.errors import BadInputError, DeniedError
-from cloud.ingest.batch import Batch, digest, occurred_at, read_batch
+from cloud.ingest.batch import Batch, digest, occurred_at, read_batch, tag_of
 from cloud.ingest.epochs import Branch, hash_at, open_branch
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.changes import Change, Changes
@@ -90,6 +90,8 @@ class Receiver:
         told = Pushed(branch.seq, branch.hash.hex(), now, str(downlink))
         if context.downlink_changed:
             self.changes.publish(Change(header.site, ("downlink", "documents"), position + stored, now))
+        for other in dict.fromkeys(context.others_changed):
+            self.changes.publish(Change(other, ("downlink", "documents"), 0, now))
         return told, position + stored if stored else 0
 
 
@@ -116,19 +118,20 @@ async def _store_rows(
     site_id, first = batch.header.site, batch.header.first_seq
     rows: list[lanes.Row] = []
     parked: list[lanes.Row] = []
+    undigested: list[int] = []
     for index in range(fresh, len(batch.bodies)):
         body, record = batch.bodies[index], decoded[index]
         at = now
         if isinstance(record, str):
             parked.append((site_id, batch.epoch, first + index, record, now))
+            undigested.append(index)
         else:
             at = occurred_at(record) or now
         position += 1
         rows.append((site_id, batch.epoch, first + index, position, kind_of(body), at, now, body, batch.hashes[index]))
     await lanes.append(conn, schema.ledger, rows)
     await lanes.append(conn, schema.parked, parked)
-    for row in parked:
-        await _raise_parked(conn, site_id, batch.epoch, first, str(row[2]), str(row[3]), now)
+    await _raise_parked(conn, batch, [(index, str(decoded[index])) for index in undigested], now)
 
 
 async def _derive(
@@ -161,22 +164,27 @@ async def _derive(
         except Exception as error:
             reason = f"its effect cannot be computed: {error or type(error).__name__}"
             await lanes.put(conn, schema.parked, [(site.id, row.epoch, row.seq, reason, now)])
-            await _raise_parked(conn, site.id, row.epoch, first, str(row.seq), reason, now)
+            await _raise_parked(conn, batch, [(row.seq - first, reason)], now)
 
 
-async def _raise_parked(
-    conn: AsyncConnection, site_id: str, epoch: int, first: int, seq: str, reason: str, now: int
-) -> None:
-    record = ExceptionRecord(
-        "parked-record",
-        f"{epoch}/{seq}",
-        "open",
-        now,
-        f"Record {seq} of epoch {epoch} arrived and is kept, but has no effect here: {reason}.",
-        "Update headquarters and let it rebuild, or correct the record at the site.",
-        facts={"batch": first},
-    )
-    await store_exception(conn, site_id, record, "cloud")
+async def _raise_parked(conn: AsyncConnection, batch: Batch, parked: Sequence[tuple[int, str]], now: int) -> None:
+    """One exception for each kind and version of record that was parked: a newer gateway sends many of a kind."""
+    by_tag: dict[str, list[tuple[int, str]]] = {}
+    for index, reason in parked:
+        by_tag.setdefault(tag_of(batch.bodies[index]), []).append((batch.header.first_seq + index, reason))
+    for tag, found in by_tag.items():
+        seq, reason = found[0]
+        text = f"Record {seq} of epoch {batch.epoch} ({tag}) arrived and is kept, but has no effect here: {reason}."
+        record = ExceptionRecord(
+            "parked-record",
+            tag,
+            "open",
+            now,
+            text[:500],
+            "Update headquarters and let it rebuild, or correct the record at the site.",
+            facts={"records": len(found), "last": found[-1][0], "epoch": str(batch.epoch)},
+        )
+        await store_exception(conn, batch.header.site, record, "cloud")
 
 
 async def _heads(conn: AsyncConnection, batch: Batch, branch: Branch, status: Status, now: int) -> None:

@@ -48,7 +48,7 @@ class Gateway:
     revoked: bool
 
 
-@dataclass(slots=True)
+@dataclass
 class GatewayPaths:
     """What the gateways' handlers share. `public_url` is what gateways sign where a proxy stands before the server."""
 
@@ -56,6 +56,11 @@ class GatewayPaths:
     runtime: Runtime
     changes: Changes
     public_url: str = ""
+
+    def __post_init__(self) -> None:
+        self.receiver = Receiver(self.engine, self.runtime, self.changes)
+        self.downlinks = Downlinks(self.engine, self.changes, self.runtime)
+        self.limit = RateLimit(self.runtime, ENROLMENTS_PER_MINUTE, ENROLMENT_BURST)
 
     async def authenticate(self, request: Request[Any, Any, Any], gateway: str, body: bytes = b"") -> Gateway:
         """Who signed the request. Raises UnauthorizedError."""
@@ -103,89 +108,108 @@ def _conflict(conflict: Conflict) -> Response[bytes]:
 REVOKED = Conflict("revoked", "another gateway was enrolled in place of this one; it may not record any more", 409)
 
 
-def gateway_routes(paths: GatewayPaths) -> list[HTTPRouteHandler]:
-    """The handlers of all gateway paths."""
-    receiver = Receiver(paths.engine, paths.runtime, paths.changes)
-    downlinks = Downlinks(paths.engine, paths.changes)
-    limit = RateLimit(paths.runtime, ENROLMENTS_PER_MINUTE, ENROLMENT_BURST)
+def _paths(request: Request[Any, Any, Any]) -> GatewayPaths:
+    paths = request.app.state["gateways"]
+    assert isinstance(paths, GatewayPaths)
+    return paths
 
-    @post("/v1/enrolments", include_in_schema=False, request_max_body_size=10_000, status_code=200)
-    async def enrol(request: Request[Any, Any, Any]) -> Response[bytes]:
-        limit.take(request.client.host if request.client else "")
-        try:
-            wanted = _enrolment.decode(await request.body())
-        except msgspec.DecodeError as error:
-            raise BadInputError(f"the enrolment cannot be read: {error}") from None
-        async with writing(paths.engine) as conn:
-            enrolled = await enrolment.enrol(conn, paths.runtime, wanted)
-        paths.changes.publish(Change(enrolled.site, ("gateways", "downlink"), 0, paths.runtime.now()))
-        return _json(enrolled)
 
-    @post(
-        "/v1/gateways/{gateway:str}/ledger",
-        include_in_schema=False,
-        request_max_body_size=BATCH_BYTES,
-        status_code=200,
-    )
-    async def push(request: Request[Any, Any, Any], gateway: FromPath[str]) -> Response[bytes]:
-        body = await request.body()
-        signer = await paths.authenticate(request, gateway, body)
-        if signer.revoked:
-            return _conflict(REVOKED)
-        answer = await receiver.push(signer.id, signer.site_id, body)
-        return _conflict(answer) if isinstance(answer, Conflict) else _json(answer)
+@post("/v1/enrolments", include_in_schema=False, request_max_body_size=10_000, status_code=200)
+async def enrol(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """A one-time code and a public key become a gateway."""
+    paths = _paths(request)
+    paths.limit.take(request.client.host if request.client else "")
+    try:
+        wanted = _enrolment.decode(await request.body())
+    except msgspec.DecodeError as error:
+        raise BadInputError(f"the enrolment cannot be read: {error}") from None
+    async with writing(paths.engine) as conn:
+        enrolled = await enrolment.enrol(conn, paths.runtime, wanted)
+    paths.changes.publish(Change(enrolled.site, ("gateways", "downlink"), 0, paths.runtime.now()))
+    return _json(enrolled)
 
-    @get("/v1/gateways/{gateway:str}/head", include_in_schema=False)
-    async def head(
-        request: Request[Any, Any, Any],
-        gateway: FromPath[str],
-        epoch: Annotated[str, QueryParameter(max_length=19)],
-        seq: Annotated[int | None, QueryParameter(ge=0, le=MOST_SEQ)] = None,
-    ) -> Response[bytes]:
-        signer = await paths.authenticate(request, gateway)
-        async with reading(paths.engine) as conn:
-            return _json(await read_head(conn, signer.site_id, epoch_of(epoch), seq))
 
-    @post(
-        "/v1/gateways/{gateway:str}/advisory",
-        include_in_schema=False,
-        request_max_body_size=BATCH_BYTES,
-        status_code=204,
-    )
-    async def advisory(request: Request[Any, Any, Any], gateway: FromPath[str]) -> None:
-        body = await request.body()
-        signer = await paths.authenticate(request, gateway, body)
-        if signer.revoked:
-            raise UnauthorizedError(REVOKED.title)
-        async with writing(paths.engine) as conn:
-            await opening.store_advisory(conn, signer.site_id, body)
-        paths.changes.publish(Change(signer.site_id, ("gateways",), 0, paths.runtime.now()))
+@post(
+    "/v1/gateways/{gateway:str}/ledger",
+    include_in_schema=False,
+    request_max_body_size=BATCH_BYTES,
+    status_code=200,
+)
+async def push(request: Request[Any, Any, Any], gateway: FromPath[str]) -> Response[bytes]:
+    """Rows of a ledger: stored once, or told why they do not fit."""
+    paths = _paths(request)
+    body = await request.body()
+    signer = await paths.authenticate(request, gateway, body)
+    if signer.revoked:
+        return _conflict(REVOKED)
+    answer = await paths.receiver.push(signer.id, signer.site_id, body)
+    return _conflict(answer) if isinstance(answer, Conflict) else _json(answer)
 
-    @get("/v1/gateways/{gateway:str}/opening", include_in_schema=False)
-    async def opening_page(
-        request: Request[Any, Any, Any],
-        gateway: FromPath[str],
-        page: Annotated[int, QueryParameter(ge=0, le=1_000_000)] = 0,
-    ) -> Response[bytes]:
-        signer = await paths.authenticate(request, gateway)
-        async with reading(paths.engine) as conn:
-            return _json(await opening.read_page(conn, signer.site_id, page))
 
-    @get("/v1/gateways/{gateway:str}/downlink", include_in_schema=False)
-    async def downlink(
-        request: Request[Any, Any, Any],
-        gateway: FromPath[str],
-        wait: Annotated[int, QueryParameter(ge=0, le=LONGEST_WAIT_S)] = 0,
-    ) -> Response[bytes]:
-        signer = await paths.authenticate(request, gateway)
-        if signer.revoked:
-            return _conflict(REVOKED)
-        await paths.seen(signer)
-        known = request.headers.get("if-none-match", "").strip().removeprefix("W/").strip('"')
-        version, body = await downlinks.poll(signer.site_id, known, wait)
-        headers = {"etag": f'"{version}"', "cache-control": "no-cache"}
-        if body is None:
-            return Response(b"", media_type=_JSON, status_code=304, headers=headers)
-        return Response(body, media_type=_JSON, headers=headers)
+@get("/v1/gateways/{gateway:str}/head", include_in_schema=False)
+async def head(
+    request: Request[Any, Any, Any],
+    gateway: FromPath[str],
+    epoch: Annotated[str, QueryParameter(max_length=19)],
+    seq: Annotated[int | None, QueryParameter(ge=0, le=MOST_SEQ)] = None,
+) -> Response[bytes]:
+    """Where a branch stands here, and the hash at a row."""
+    paths = _paths(request)
+    signer = await paths.authenticate(request, gateway)
+    async with reading(paths.engine) as conn:
+        return _json(await read_head(conn, signer.site_id, epoch_of(epoch), seq))
 
-    return [enrol, push, head, advisory, opening_page, downlink]
+
+@post(
+    "/v1/gateways/{gateway:str}/advisory",
+    include_in_schema=False,
+    request_max_body_size=BATCH_BYTES,
+    status_code=204,
+)
+async def advisory(request: Request[Any, Any, Any], gateway: FromPath[str]) -> None:
+    """What a gateway holds, before its history arrives."""
+    paths = _paths(request)
+    body = await request.body()
+    signer = await paths.authenticate(request, gateway, body)
+    if signer.revoked:
+        raise UnauthorizedError(REVOKED.title)
+    async with writing(paths.engine) as conn:
+        await opening.store_advisory(conn, signer.site_id, body)
+    paths.changes.publish(Change(signer.site_id, ("gateways",), 0, paths.runtime.now()))
+
+
+@get("/v1/gateways/{gateway:str}/opening", include_in_schema=False)
+async def opening_page(
+    request: Request[Any, Any, Any],
+    gateway: FromPath[str],
+    page: Annotated[int, QueryParameter(ge=0, le=1_000_000)] = 0,
+) -> Response[bytes]:
+    """The present stock, for a gateway that begins anew."""
+    paths = _paths(request)
+    signer = await paths.authenticate(request, gateway)
+    async with reading(paths.engine) as conn:
+        return _json(await opening.read_page(conn, signer.site_id, page))
+
+
+@get("/v1/gateways/{gateway:str}/downlink", include_in_schema=False)
+async def downlink(
+    request: Request[Any, Any, Any],
+    gateway: FromPath[str],
+    wait: Annotated[int, QueryParameter(ge=0, le=LONGEST_WAIT_S)] = 0,
+) -> Response[bytes]:
+    """All that the gateway is told, as soon as it changes."""
+    paths = _paths(request)
+    signer = await paths.authenticate(request, gateway)
+    if signer.revoked:
+        return _conflict(REVOKED)
+    await paths.seen(signer)
+    known = request.headers.get("if-none-match", "").strip().removeprefix("W/").strip('"')
+    version, body = await paths.downlinks.poll(signer.site_id, known, wait)
+    headers = {"etag": f'"{version}"', "cache-control": "no-cache"}
+    if body is None:
+        return Response(b"", media_type=_JSON, status_code=304, headers=headers)
+    return Response(body, media_type=_JSON, headers=headers)
+
+
+#: The handlers of all gateway paths; they need `gateways`, a `GatewayPaths`, in the application's state.
+GATEWAY_ROUTES: list[HTTPRouteHandler] = [enrol, push, head, advisory, opening_page, downlink]

@@ -14,16 +14,18 @@ from typing import NamedTuple
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.projections import clock, documents, reports, units
+from cloud.projections import clock, documents, reports, transfers, units
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.daily import DAILY_FLOWS, DailyChanges
 from cloud.projections.flows import flow_of, stock_change
 from cloud.projections.items import StockChange, change_items
 from cloud.store import lanes, schema
+from vocabulary.count import Count
 from vocabulary.document import Document
 from vocabulary.movement import Movement, accounts
 from vocabulary.records import ClockRecord, Record
 from vocabulary.stock import Stock, apply, goods_of
+from vocabulary.wire import OPENING_SNAPSHOT
 
 
 class Arrived(NamedTuple):
@@ -45,6 +47,8 @@ class Site:
     live: bool = True
     #: set when documents changed in a way that the gateway must be told
     downlink_changed: bool = False
+    #: other sites whose gateways must be told: what this one sent to them
+    others_changed: list[str] = field(default_factory=list[str])
 
 
 @dataclass(slots=True)
@@ -59,6 +63,7 @@ class Changes:
 
 async def project(conn: AsyncConnection, site: Site, rows: Sequence[Arrived]) -> None:
     """Bring all projections of `site` from before `rows` to after them, inside the caller's transaction."""
+    rows = [row for row in rows if not _repeats(row.record)]
     start = 0
     for end, row in enumerate(rows):
         if isinstance(row.record, ClockRecord):  # it re-dates rows that must be stored before it
@@ -66,6 +71,11 @@ async def project(conn: AsyncConnection, site: Site, rows: Sequence[Arrived]) ->
             await clock.redate(conn, site.id, site.days, row.epoch, row.record)
             start = end + 1
     await _run(conn, site, rows[start:])
+
+
+def _repeats(record: Record) -> bool:
+    """Whether a record only repeats what headquarters told a replacement gateway: no movement, no count."""
+    return isinstance(record, Movement | Count) and record.rule == OPENING_SNAPSHOT
 
 
 async def _run(conn: AsyncConnection, site: Site, rows: Sequence[Arrived]) -> None:
@@ -92,6 +102,8 @@ async def _run(conn: AsyncConnection, site: Site, rows: Sequence[Arrived]) -> No
     if changes.stock.done:
         told = await documents.advance(conn, site.id, changes.stock.done, rows[-1].received_at, live=site.live)
         site.downlink_changed = site.downlink_changed or told
+    if site.live and (moved := transfers.transfers_in(changes.stock)):
+        site.others_changed += await transfers.forward(conn, site.id, moved, rows[-1].received_at)
     site.downlink_changed = site.downlink_changed or any(reports.ends_command(row.record) for row in rows)
 
 

@@ -14,10 +14,7 @@ from gateway.sync.identity import EnrolmentRecord, Identity, store_enrolment
 from gateway.transactions.intents import OpeningStocked, Origin, Recorded
 from runtime import Runtime
 from vocabulary.records import CommandResult
-from vocabulary.wire import Enrolled, Enrolment, OpeningPage
-
-#: The rule named by rows that only repeat what headquarters told: they are no movement for it.
-OPENING_RULE = "opening-snapshot/1"
+from vocabulary.wire import OPENING_SNAPSHOT, Enrolled, Enrolment, OpeningPage
 
 
 async def enrol(cloud: Cloud, identity: Identity, code: str, epoch: int, folder: Path) -> EnrolmentRecord:
@@ -62,7 +59,7 @@ async def apply_opening(cloud: Cloud, record: EnrolmentRecord, writer: LedgerWri
         now = runtime.now()
         done = Recorded(occurred_at=now, record=CommandResult(mark, now, "done"))
         if opening.balances:
-            stocked = OpeningStocked(occurred_at=now, lines=opening.balances, origin=Origin(rule=OPENING_RULE))
+            stocked = OpeningStocked(occurred_at=now, lines=opening.balances, origin=Origin(rule=OPENING_SNAPSHOT))
             await writer.submit(stocked, done)
         else:
             await writer.submit(done)

@@ -129,7 +129,15 @@ def _post(draft: Draft, intent: Counted) -> None:
             if cut_off == intent.occurred_at
             else []
         )
-        header = Movement(kind="counting", from_=against, to=against, occurred_at=cut_off, count=seq)
+        header = Movement(
+            kind="counting",
+            from_=against,
+            to=against,
+            occurred_at=cut_off,
+            rule=intent.origin.rule or UNSET,
+            actor=intent.origin.actor or UNSET,
+            count=seq,
+        )
         movement = assemble(header, flows[cut_off], entries)
         if movement is not None:
             draft.post(movement)

@@ -187,7 +187,7 @@ async def test_a_site_owned_exception_is_decided_by_command(headquarters: Headqu
     parked = {
         "site": "north",
         "kind": "parked-record",
-        "subject": f"{gateway.epoch}/2",
+        "subject": "unreadable",
         "state": "decided",
         "reason": "noise",
     }

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cloud.forecasts.calibration import ANCHORS, calibrate, shifted
-from cloud.forecasts.distribution import quantiles
+from cloud.forecasts.calibration import ANCHORS, UNCALIBRATED, asked, calibrate
+from cloud.forecasts.distribution import moments, quantiles, stood
 from cloud.forecasts.forecast import FAN_PERIODS, LEVELS, Batch, Forecast, Forecasts, Request
 from cloud.forecasts.predict import DEFAULTS, forecast
 
@@ -116,6 +116,12 @@ def test_a_new_item_leans_on_the_others_and_is_wide() -> None:
     assert new.quantile(0.95) > 1.5 * new.mean
 
 
+def test_the_fan_remembers_a_year_of_order_sizes() -> None:
+    (one,) = made(request([0] * 165 + [30] * 147 + [0] * 53), backtests=0)  # nothing in the last 52 days
+    assert one.mean > 0
+    assert max(row[-1] for row in one.fan) > 0
+
+
 def test_a_short_batch_keeps_the_calibration_that_was_learnt() -> None:
     many = forecast(Batch(ORIGIN, tuple(request(one, f"{n}") for n, one in enumerate(poisson(5.0, 60)))), recent_mean)
     few = forecast(Batch(ORIGIN, (request(poisson(5.0, 1)[0]),), known=many.calibration), recent_mean)
@@ -128,11 +134,35 @@ def test_calibration_moves_quantiles_that_were_too_low() -> None:
     drawn = np.random.default_rng(5)
     size = drawn.uniform(1, 50, 2_000)  # items of any size learn together
     realised = drawn.gamma(4.0, 10.0, 2_000) * size
-    promised = np.quantile(drawn.gamma(4.0, 10.0, 2_000), ANCHORS)[None, :] / 1.5 * size[:, None]
-    learnt = calibrate(promised, 40.0 * size, 20.0 * size, realised)
-    better = [shifted(row, 20.0 * one, ANCHORS, learnt) for row, one in zip(promised, size, strict=True)]
+    believed = 40.0 * size, (14.0 * size) ** 2, np.zeros(2_000)  # the spread is 20, not 14
+    learnt = calibrate(stood(*believed, realised), believed[0], realised)
+    better = quantiles(*believed, asked(ANCHORS, learnt))
     for column, level in enumerate(ANCHORS):
-        assert np.mean(realised <= [row[column] for row in better]) == pytest.approx(level, abs=0.02)
+        assert np.mean(realised <= better[:, column]) == pytest.approx(level, abs=0.01)
+
+
+def test_calibration_leaves_low_levels_and_what_nothing_was_learnt_about() -> None:
+    assert asked(LEVELS, UNCALIBRATED) == pytest.approx(LEVELS)
+    nothing = np.zeros(0)
+    assert calibrate(nothing, nothing, nothing) == UNCALIBRATED
+    hit = calibrate(np.ones(500), np.ones(500), np.full(500, 9.0))  # always above: the tail is as long as it may be
+    moved = asked(LEVELS, hit)
+    assert np.all(np.diff(moved) >= 0)
+    assert moved[LEVELS.index(0.3)] == pytest.approx(0.3)
+    assert 0.99 < moved[LEVELS.index(0.9)] < 1.0
+
+
+def test_rests_of_a_dead_item_are_nothing() -> None:
+    assert moments(np.asarray([3.0, 0.0, 2.0]), 5e-324, "lumpy") == (0.0, 1.0)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(mean=st.floats(0.01, 1e5), spread=st.floats(0.1, 100), none=st.floats(0, 0.95), level=st.floats(0.01, 0.99))
+def test_a_demand_stands_at_the_level_of_its_quantile(mean: float, spread: float, none: float, level: float) -> None:
+    over = np.asarray([mean]), np.asarray([spread * mean]), np.asarray([none])
+    demand = quantiles(*over, (level,))[:, 0]
+    assert stood(*over, demand)[0] == pytest.approx(level if demand[0] > 0 else 0.0, abs=1e-6)
+    assert stood(*over, np.zeros(1))[0] == 0.0
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

@@ -60,3 +60,14 @@ def test_the_profile_of_the_week_follows_the_days_after_the_end() -> None:
     profile = weekday_profile(np.asarray([8.0, 2, 2, 2, 2, 0, 0] * 13))
     assert profile.sum() == pytest.approx(1.0)
     assert profile[0] > 3 * profile[1] > 3 * profile[5] > 0
+
+
+def test_single_orders_make_no_profile_of_the_week() -> None:
+    drawn = np.random.default_rng(2)
+    lumpy = drawn.poisson(0.1, (200, 91)) * 40.0
+    raw = np.abs(lumpy.reshape(200, 13, 7).sum(axis=1) / np.maximum(lumpy.sum(axis=1), 1.0)[:, None] - 1 / 7).mean()
+    shrunk = np.mean([np.abs(weekday_profile(one) - 1 / 7) for one in lumpy])
+    assert shrunk < raw / 3
+    busy = np.asarray([40.0, 5, 5, 5, 5, 0, 0] * 13) + drawn.poisson(2.0, 91).astype(np.float64)
+    assert weekday_profile(busy)[0] == pytest.approx(42 / 74, abs=0.06)
+    assert weekday_profile(np.asarray([3.0] * 7)).tolist() == [1 / 7] * 7

@@ -80,10 +80,13 @@ async def test_lanes_add_put_and_append(headquarters: Headquarters) -> None:
 
 
 async def test_a_failed_transaction_leaves_nothing_and_the_next_one_works(headquarters: Headquarters) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def failing() -> None:
         async with writing(headquarters.engine) as conn:
             await lanes.append(conn, schema.document_done, [("n", "D", 1, 5)])
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await failing()
     assert await headquarters.rows(schema.document_done) == []
 
     async def cancelled() -> None:

@@ -168,7 +168,9 @@ async def test_a_code_works_once_and_a_replaced_gateway_is_told(
         async with gateway(tmp_path / "new", hq, runtime, await code_for(hq, replaces=True)) as new:
             assert new.record.enrolled.opening_pages == 1
             assert await apply_opening(new.cloud, new.record, new.writer, runtime) == 1
+            before = {row[1:6]: row[6] for row in await hq.rows(schema.balance) if row[6]}
             await old.writer.submit(pallet(runtime, 2))
             await asyncio.sleep(100)
             assert old.uplink.state == "revoked"
             assert new.uplink.state == "online", new.uplink.reason
+            assert {row[1:6]: row[6] for row in await hq.rows(schema.balance) if row[6]} == before
