@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from cloud.decisions.replenishment import Candidate, Position, replenish
 from cloud.errors import BusyError, CloudError
 from cloud.forecasts import worker
-from cloud.forecasts.forecast import Batch, Calibration, Forecast, Forecasts, Request, inputs_hash
+from cloud.forecasts.forecast import CODE_VERSION, Batch, Calibration, Forecast, Forecasts, Request, inputs_hash
 from cloud.projections.changes import Change, Changes
 from cloud.recommendations.issue import Issued, issue
 from cloud.recommendations.situation import SiteSetting, Situation, arriving, positions, site_settings, situation
@@ -33,8 +33,8 @@ from cloud.store import lanes, schema
 from cloud.store.database import reading, writing
 from runtime.system import Runtime
 
-#: Row of `meta` in which the last calibration of each class is kept.
-_CALIBRATION = "forecast-calibration"
+#: Row of `meta` in which the last calibration of each class is kept; another version of the forecast makes its own.
+_CALIBRATION = f"forecast-calibration {CODE_VERSION}"
 
 #: Seconds until sites whose history was still arriving are looked at again: a catch-up takes minutes at most.
 ARRIVING_S = 10.0

@@ -5,17 +5,17 @@ from __future__ import annotations
 import msgspec
 from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from cloud.api.caller import Http, caller_of
 from cloud.api.masters import Id, Text
 from cloud.api.paging import PAGE, Cursor, Filter, Limit, StateFilter, answer, page_of
 from cloud.cycle import CycleReport
-from cloud.errors import BadInputError, ConflictError, NotFoundError
-from cloud.ingest import commands
+from cloud.errors import NotFoundError
+from cloud.ingest.judgement import judge
 from cloud.recommendations.decide import Decision, decide
 from cloud.recommendations.rows import RecommendationRow, find
-from cloud.store import audit, schema
+from cloud.store import schema
 from vocabulary.exception import ExceptionKind, ExceptionState
 from vocabulary.wire import DecideException
 
@@ -218,25 +218,10 @@ async def list_exceptions(
 @post("/exceptions/decision", operation_id="decide_exception", status_code=200)
 async def decide_exception(request: Http, data: JSONBody[ExceptionDecision]) -> Sent:
     """Assign, snooze or decide an exception; the gateway that raised it is told by a command, its answer comes back."""
-    caller, e = caller_of(request, "operate", data.site), schema.exception.c
-    if data.state == "decided" and not data.reason.strip():
-        raise BadInputError("reason: say why, so that the next one can be prevented")
-    where = (e.site_id == data.site) & (e.kind == data.kind) & (e.subject == data.subject)
+    caller = caller_of(request, "operate", data.site)
+    decision = DecideException(data.kind, data.subject, data.state, data.reason, caller.actor)
     async with caller.writing(data.site, "exceptions", "downlink") as conn:
-        found = (await conn.execute(select(e.origin, e.state).where(where))).first()
-        if found is None:
-            raise NotFoundError(f"site {data.site} has no exception {data.kind} about {data.subject}")
-        if found.state == "decided":
-            raise ConflictError("this exception is decided already")
-        command = ""
-        if found.origin == "gateway":
-            order = DecideException(data.kind, data.subject, data.state, data.reason, caller.actor)
-            command = await commands.send(conn, caller.services.runtime, data.site, order, caller.actor)
-        else:
-            values = {"state": data.state, "reason": data.reason, "actor": caller.actor, "at": caller.now}
-            await conn.execute(update(schema.exception).where(where).values(**values))
-        detail = {"kind": data.kind, "state": data.state, "reason": data.reason}
-        await audit.record(conn, caller.now, caller.actor, "exception.decide", data.site, data.subject, detail)
+        command = await judge(conn, caller.services.runtime, data.site, decision)
     return Sent(command)
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Response, get, post
 from litestar.response import Redirect
 from msgspec import Meta, Struct
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.errors import BadInputError, ConflictError, NotFoundError
-from cloud.ingest.commands import send
+from cloud.ingest.judgement import judge
 from cloud.projections.changes import Change
-from cloud.store import audit, schema
+from cloud.store import schema
 from cloud.store.database import reading, writing
 from cloud.web.freshness import SiteFreshness, chosen, sites_of
 from cloud.web.movements import movement_link
@@ -179,30 +178,10 @@ async def answer_exception(request: HtmlRequest) -> Redirect:
     visited = visit(request)
     verdict = await read_form(request, Verdict)
     visited.person.require("operate", verdict.site)
-    if verdict.state == "decided" and not verdict.reason:
-        raise BadInputError("reason: say what was decided and why, so that it can be understood later")
     services = visited.services
+    decision = DecideException(verdict.kind, verdict.subject, verdict.state, verdict.reason, visited.person.actor)
     async with writing(services.engine) as conn:
-        await _store(conn, visited, verdict)
+        await judge(conn, services.runtime, verdict.site, decision)
     services.changes.publish(Change(verdict.site, ("exceptions", "downlink"), 0, services.runtime.now()))
     local = verdict.back.startswith("/exceptions")
     return see_other(verdict.back if local else "/exceptions")
-
-
-async def _store(conn: AsyncConnection, visited: Visit, verdict: Verdict) -> None:
-    e, actor, runtime = schema.exception.c, visited.person.actor, visited.services.runtime
-    key = (e.site_id == verdict.site, e.kind == verdict.kind, e.subject == verdict.subject)
-    row = (await conn.execute(select(e.state, e.origin).where(*key))).first()
-    if row is None:
-        raise NotFoundError(f"site {verdict.site} has no exception {verdict.kind} about {verdict.subject}")
-    if row.state == "decided":
-        raise ConflictError(f"the exception {verdict.kind} about {verdict.subject} is decided already")
-    if row.origin == "gateway":
-        order = DecideException(verdict.kind, verdict.subject, verdict.state, verdict.reason, actor)
-        await send(conn, runtime, verdict.site, order, actor)
-    else:
-        owner = {"owner": actor} if verdict.state == "assigned" else {}
-        changed = {"state": verdict.state, "reason": verdict.reason, "actor": actor, "at": visited.now} | owner
-        await conn.execute(update(schema.exception).where(*key).values(**cast(dict[str, Any], changed)))
-    detail = {"kind": verdict.kind, "reason": verdict.reason}
-    await audit.record(conn, visited.now, actor, f"exception.{verdict.state}", verdict.site, verdict.subject, detail)
