@@ -18,7 +18,7 @@ from random import Random
 import click
 import msgspec
 
-from demo.catalogue import CURRENCY, CUSTOMERS, SITES, STORAGE, DemoItem, DemoSite, items
+from demo.catalogue import CURRENCY, CUSTOMERS, SITES, STORAGE, SUPPLIERS, DemoItem, DemoSite, items
 from demo.history import DAYS, Event, year
 from gateway.app import ledger_path
 from gateway.config import load_config
@@ -36,6 +36,8 @@ _MORNING, _EVENING = 300, 1_080
 _MINUTE_US = 60_000_000
 #: Intents that are handed to the writer at a time: some days, so that it never waits and progress is seen.
 STRETCH = 4_096
+#: Customers who order at a site on one day.
+_CUSTOMERS_A_DAY = 2
 _CLERK = Origin(actor="clerk")
 
 
@@ -46,14 +48,16 @@ class Past:
         self._site, self._seed, self._gateway = site, seed, gateway
         self._catalogue = catalogue
         self._items = {item.id: item for item in catalogue}
-        self._first = until - timedelta(days=DAYS)
-        midnight = datetime(self._first.year, self._first.month, self._first.day, tzinfo=UTC)
+        self._coming: dict[str, int] = {}
+        self._purchase_of: dict[tuple[str, int], Document] = {}
+        self.first = until - timedelta(days=DAYS)
+        midnight = datetime(self.first.year, self.first.month, self.first.day, tzinfo=UTC)
         self._start_us = round(midnight.timestamp() * 1_000_000)
 
     def intents(self) -> Iterator[AnyIntent]:
         """All intents of the year."""
         random = Random(f"{self._seed}:{self._site.id}:customers")
-        events = year(self._seed, self._site, self._catalogue, self._first.weekday())
+        events = year(self._seed, self._site, self._catalogue, self.first.weekday())
         for day, group in groupby(events, key=lambda event: event.day):
             yield from self._day(day, list(group), random)
 
@@ -67,21 +71,17 @@ class Past:
     def _day(self, day: int, events: list[Event], random: Random) -> Iterator[AnyIntent]:
         if opening := [event for event in events if event.kind == "opening"]:
             yield self._opening(day, opening)
-        orders, customer_of = self._orders(day, [event for event in events if event.kind == "sold"], random)
+        orders, order_of = self._orders(day, [event for event in events if event.kind == "sold"], random)
         for order in orders:
             yield self._recorded(day, _MORNING, order)
         for event in events:
             if event.kind == "sold" and event.quantity:
-                order = f"{self._gateway}-SO-{day:03d}-{customer_of[event.item]}"
-                yield self._moved(event, "shipping", STORAGE, CUSTOMER, order)
-            elif event.kind == "bought":
-                yield self._recorded(day, event.minute, self._purchase(event))
+                yield self._moved(event, "shipping", STORAGE, CUSTOMER, order_of[event.item])
             elif event.kind == "received":
-                purchase = self._purchase(event)
-                yield self._moved(event, "receiving", SUPPLIER, STORAGE, purchase.id)
-                yield self._recorded(day, event.minute, _closed(purchase))
+                yield from self._received(event)
         for order in orders:
             yield self._recorded(day, _EVENING, _closed(order))
+        yield from self._purchases(day, [event for event in events if event.kind == "bought"])
 
     def _opening(self, day: int, events: list[Event]) -> OpeningStocked:
         lines = tuple(
@@ -97,37 +97,50 @@ class Past:
         return OpeningStocked(occurred_at=self._at(day, 0), origin=_CLERK, lines=lines)
 
     def _orders(self, day: int, sales: list[Event], random: Random) -> tuple[list[Document], dict[str, str]]:
-        """The day's order of each customer, and which customer asked for which item."""
-        customer_of = {event.item: random.choice(CUSTOMERS) for event in sales}
+        """The orders of the customers who order that day, and the order in which each item stands."""
+        names = random.sample(CUSTOMERS, _CUSTOMERS_A_DAY)
+        customer_of = {event.item: random.choice(names) for event in sales}
         orders: list[Document] = []
-        for customer in CUSTOMERS:
+        for customer in names:
             wanted = [event for event in sales if customer_of[event.item] == customer]
-            if wanted:
-                orders.append(
-                    Document(
-                        id=f"{self._gateway}-SO-{day:03d}-{customer}",
-                        revision=1,
-                        type="outbound-order",
-                        state="open",
-                        lines=tuple(
-                            DocumentLine(number, event.item, event.wanted) for number, event in enumerate(wanted, 1)
-                        ),
-                        partner=customer,
-                        due=self._at(day, _EVENING),
-                    )
-                )
-        return orders, customer_of
+            lines = tuple(DocumentLine(number, event.item, event.wanted) for number, event in enumerate(wanted, 1))
+            if lines:
+                name, due = self._order_name(day, customer), self._at(day, _EVENING)
+                orders.append(Document(name, 1, "outbound-order", "open", lines, partner=customer, due=due))
+        return orders, {item: self._order_name(day, customer) for item, customer in customer_of.items()}
 
-    def _purchase(self, event: Event) -> Document:
-        item = self._items[event.item]
-        return Document(
-            id=f"{self._gateway}-PO-{event.item}-{event.number}",
-            revision=1,
-            type="expected-receipt",
-            state="open",
-            lines=(DocumentLine(1, event.item, event.quantity, unit_cost=item.price_micro, currency=CURRENCY),),
-            partner=item.supplier,
-        )
+    def _order_name(self, day: int, customer: str) -> str:
+        return f"{self._gateway}-SO{day:03d}-{customer}"
+
+    def _purchases(self, day: int, events: list[Event]) -> Iterator[AnyIntent]:
+        """One order for each supplier that something is bought of."""
+        for supplier in SUPPLIERS:
+            bought = [event for event in events if self._items[event.item].supplier == supplier.id]
+            if not bought:
+                continue
+            lines = tuple(
+                DocumentLine(
+                    number,
+                    event.item,
+                    event.quantity,
+                    unit_cost=self._items[event.item].price_micro,
+                    currency=CURRENCY,
+                )
+                for number, event in enumerate(bought, 1)
+            )
+            name = f"{self._gateway}-PO{day:03d}-{supplier.id}"
+            order = Document(name, 1, "expected-receipt", "open", lines, partner=supplier.id)
+            self._coming[name] = len(lines)
+            self._purchase_of |= {(event.item, event.number): order for event in bought}
+            yield self._recorded(day, bought[0].minute, order)
+
+    def _received(self, event: Event) -> Iterator[AnyIntent]:
+        """A delivery; the last one of its order closes it."""
+        order = self._purchase_of.pop((event.item, event.number))
+        yield self._moved(event, "receiving", SUPPLIER, STORAGE, order.id)
+        self._coming[order.id] -= 1
+        if not self._coming[order.id]:
+            yield self._recorded(event.day, event.minute, _closed(order))
 
     def _recorded(self, day: int, minute: int, document: Document) -> Recorded:
         return Recorded(occurred_at=self._at(day, minute), record=document)
