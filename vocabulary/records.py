@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -77,6 +78,19 @@ Record = Movement | Count | Document | ExceptionRecord | Inspection | CommandRes
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+#: 17 digits or more: 2^53 has 16.
+_LARGE = re.compile(rb"[:\[,]-?[0-9]{17,}")
+
+
+def fault_in(body: bytes) -> str | None:
+    """What canonical JSON bytes may not hold, as the end of a sentence; None when there is nothing of it."""
+    if b"\\u0000" in body:
+        return "holds the character U+0000"
+    if _LARGE.search(body):
+        return "holds a number beyond 2^53"
+    return None
 
 
 def encode(record: Record) -> bytes:

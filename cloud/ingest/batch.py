@@ -19,8 +19,6 @@ from vocabulary.wire import BATCH_BYTES, BATCH_RECORDS, INFLATED_BYTES, WIRE_VER
 WINDOW_BYTES = 8 << 20
 #: Times that can be meant, microseconds UTC: 2000-01-01 to 2100-01-01.
 EARLIEST_US, LATEST_US = 946_684_800_000_000, 4_102_444_800_000_000
-#: A number outside quotes with more than 16 digits does not fit the integers that canonical bytes allow (2^53).
-_LARGE = re.compile(rb"[:\[,]-?[0-9]{17,}")
 _TAG = re.compile(rb'\{"record":"([a-z-]{1,40}/[0-9]{1,9})"')
 
 _header = msgspec.json.Decoder(BatchHeader)
@@ -115,10 +113,8 @@ def digest(body: bytes) -> Record | str:
         return f"it cannot be read: {error}"
     except RecursionError:
         return "it is nested too deeply"
-    if _LARGE.search(body):
-        return "it holds a number beyond 2^53"
-    if b"\\u0000" in body:
-        return "it holds the character U+0000"
+    if fault := records.fault_in(body):
+        return f"it {fault}"
     at = occurred_at(record)
     if at is not None and not EARLIEST_US <= at < LATEST_US:
         return f"its time {at} is not between the years 2000 and 2100"

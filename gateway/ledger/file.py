@@ -6,7 +6,6 @@ Nothing here is asynchronous and nothing here is called from two threads; `write
 from __future__ import annotations
 
 import contextlib
-import re
 import sqlite3
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from gateway.ledger.store import BRANCH_SQL, HEAD_SQL, Branch, Head
 from gateway.transactions.catalogue import Catalogue
 from gateway.transactions.intents import AnyIntent
 from vocabulary.chain import link
-from vocabulary.records import Record, encode
+from vocabulary.records import Record, encode, fault_in
 
 #: Rows after which the derived tables are written: bounds the work of a start (10,000 rows are applied in half a second)
 #: and spreads the wear of tables that change all over.
@@ -251,16 +250,12 @@ class LedgerFile:
         return self.head
 
 
-#: A number outside quotes with 17 digits or more: beyond the integers of canonical bytes (2^53 has 16).
-_LARGE = re.compile(rb"[:\[,]-?[0-9]{17,}")
-
-
 def _canonical(record: Record) -> bytes:
     """The canonical bytes; raises PostingError for what they may not hold, should it have come through all checks before."""
     try:
         body = encode(record)
     except UnicodeEncodeError as error:
         raise PostingError(f"a text holds half of a surrogate pair and is no valid Unicode ({error})") from error
-    if b"\\u0000" in body or _LARGE.search(body):
-        raise PostingError("a text holds the character U+0000, or a number lies beyond 2^53")
+    if fault := fault_in(body):
+        raise PostingError(f"a record {fault}")
     return body

@@ -32,6 +32,7 @@ from gateway.transactions.intents import (
 )
 from runtime import Runtime
 from vocabulary.records import CommandResult
+from vocabulary.records import fault_in as text_fault
 from vocabulary.wire import Command, CorrectMovement, DecideException, Downlink, OpeningStock
 
 #: Seconds that headquarters may hold a poll when it has nothing new: shorter than the idle limit of any proxy.
@@ -219,6 +220,8 @@ def intent_of(command: Command, now: int) -> AnyIntent:
 
 def fault_in(downlink: Downlink) -> str | None:
     """Why a downlink that could be decoded still makes no sense, in one sentence; None when it does."""
+    if fault := text_fault(msgspec.json.encode(downlink)):
+        return f"it {fault}"
     items = {item.id for item in downlink.items}
     for level in downlink.packaging:
         if level.item not in items:

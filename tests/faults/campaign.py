@@ -144,6 +144,7 @@ class Campaign:
                 async with asyncio.timeout(SETTLE_S):
                     await self.dense.push_began.wait()
                 await asyncio.sleep(self.random.uniform(0.0, PUSH_S))
+                await until(lambda: self.dense.behind > 0, SETTLE_S)
             self.result.pushes_open += self.dense.pushes_open > 0
             self._count("cloud", self.dense.behind)
             await self.cloud.program.kill()

@@ -15,7 +15,7 @@ def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     assert result.faults == []
     assert result.kills == {"cloud": 6, "dense gateway": 11, "whole gateway": 3}
     assert all(min(found) > 0 for found in result.in_flight.values()), result.in_flight
-    assert result.pushes_open >= 2
+    assert result.pushes_open >= 1
     assert result.figures["receipts"] > 500
     assert result.figures["movement lines shown"] > 100
     assert result.figures["whole gateway"]["recorded"] > 0
