@@ -34,8 +34,6 @@ T = TypeVar("T")
 
 #: Who acts, in the audit log: somebody at the machine itself.
 ACTOR = "command-line"
-#: Seconds that open requests may take when the server stops; long polls are cut.
-STOP_S = 3
 
 
 class _Undo(Exception):
@@ -94,26 +92,17 @@ async def _with_engine(config: Config, job: Callable[[AsyncEngine, Runtime], Awa
 @click.pass_obj
 def serve(config: Config, host: str | None, port: int | None) -> None:
     """Serve the API, the pages and the gateways until stopped."""
-    import uvicorn  # costs half a second: only where it serves
-
-    from cloud.app import build, settle_memory
+    from cloud.app import build, settle_memory  # these cost half a second: only where it serves
+    from cloud.serving import serve_until_stopped
 
     async def job() -> None:
         await _with_engine(config, _nothing)
         app = build(config, SystemRuntime())
         settle_memory()
-        options = uvicorn.Config(
-            app,
-            host=host or config.server.host,
-            port=config.server.port if port is None else port,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # addresses for rate limits are the peer's; the public name stands in public_url
-            timeout_graceful_shutdown=STOP_S,
+        address = host or config.server.host, config.server.port if port is None else port
+        await serve_until_stopped(
+            app, *address, lambda bound: click.echo(f"serving http://{address[0]}:{bound}", err=True)
         )
-        click.echo(f"serving http://{options.host}:{options.port}", err=True)
-        await uvicorn.Server(options).serve()
 
     _run(job)
 

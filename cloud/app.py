@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
-from litestar import Litestar
+import msgspec
+from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
@@ -19,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cloud.access.http import Authentication
 from cloud.access.services import make_services
 from cloud.api.headers import security_headers
-from cloud.api.problems import Problems
+from cloud.api.problems import Problem, Problems
 from cloud.api.routes import api_routes
 from cloud.config import Config
 from cloud.cycle import Forecaster, Schedule, WorkerForecaster
@@ -28,7 +30,7 @@ from cloud.ingest.routes import GATEWAY_ROUTES, GatewayPaths
 from cloud.projections.changes import Changes
 from cloud.store.database import open_engine
 from cloud.store.migrate import check_version
-from cloud.web.routes import page_routes
+from cloud.web.routes import error_page, page_routes, wants_page
 from runtime import Runtime
 
 #: Bytes of a request's body where no handler says less: the largest JSON a person or partner sends.
@@ -39,11 +41,30 @@ BODY_BYTES = 2 << 20
 COLLECT_AFTER = 100_000
 
 
+AnyRequest = Request[Any, Any, Any]
+
+
 def settle_memory() -> None:
     """Keep what start-up made out of the garbage collector, and let it look less often; for a process that serves."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 20)
+
+
+def _for_both(answer: Callable[[AnyRequest, Any], Response[bytes]]) -> Callable[[AnyRequest, Any], Response[Any]]:
+    """An exception handler outside the pages: `answer` is for programs, a browser gets the pages' error page."""
+
+    def handler(request: AnyRequest, error: Exception) -> Response[Any]:
+        told = answer(request, error)
+        if not wants_page(request):
+            return told
+        problem = msgspec.json.decode(told.content, type=Problem)
+        shown = error_page(request, problem.status, problem.detail)
+        for name, value in told.headers.items():
+            shown.set_header(name, value)
+        return shown
+
+    return handler
 
 
 def build(
@@ -82,10 +103,10 @@ def build(
         route_handlers=[*GATEWAY_ROUTES, *api_routes(), *page_routes()],
         middleware=[Authentication(opened, runtime, config.sessions)],
         exception_handlers={
-            CloudError: problems.known,
-            HTTPException: problems.framework,
-            OperationalError: problems.busy,
-            Exception: problems.crash,
+            CloudError: _for_both(problems.known),
+            HTTPException: _for_both(problems.framework),
+            OperationalError: _for_both(problems.busy),
+            Exception: _for_both(problems.crash),
         },
         before_send=[security_headers],
         request_max_body_size=BODY_BYTES,

@@ -16,6 +16,8 @@ from cloud.projections.units import read_holds
 from cloud.store import schema
 from vocabulary.place import CUSTOMER, IDENTITY, IN_TRANSIT, OPENING, SCRAP, SUPPLIER, UNKNOWN
 
+#: A list of days has no bound where these stand.
+FIRST_DAY, LAST_DAY = "0001-01-01", "9999-12-31"
 _VIRTUAL = (CUSTOMER, IDENTITY, OPENING, SCRAP, SUPPLIER, UNKNOWN)
 
 
@@ -157,6 +159,8 @@ def _where(query: Select[*tuple[Any, ...]], table: Table, **filters: str) -> Sel
     for name, value in filters.items():
         if value:
             query = query.where(table.c[name] == value)
+    if filters.get("item") and not filters.get("site_id"):  # keys begin with the site: named, each can be looked up
+        query = query.where(table.c.site_id.in_(select(schema.site.c.id)))
     return query
 
 
@@ -290,8 +294,8 @@ async def list_demand(
     request: Http,
     site: Filter = "",
     item: Filter = "",
-    since: Day = "0001-01-01",
-    until: Day = "9999-12-31",
+    since: Day = FIRST_DAY,
+    until: Day = LAST_DAY,
     cursor: Cursor = "",
     limit: Limit = PAGE,
 ) -> Response[Demand]:
@@ -304,7 +308,9 @@ async def list_demand(
         .scalar_subquery()
     )
     demand = case((first <= d.c.day, d.c.ordered), else_=d.c.issued)
-    query = select(d, demand.label("demand")).where(caller.principal.scope(d.c.site_id), d.c.day.between(since, until))
+    query = select(d, demand.label("demand")).where(caller.principal.scope(d.c.site_id))
+    if (since, until) != (FIRST_DAY, LAST_DAY):  # a bound on days would not let a page be read in the order of the key
+        query = query.where(d.c.day.between(since, until))
     query = _where(query, d, site_id=site, item=item)
     async with caller.reading() as conn:
         return answer(request, Demand(*await page_of(conn, query, list(d.primary_key), DemandDay, cursor, limit)))

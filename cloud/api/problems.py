@@ -7,7 +7,7 @@ from typing import Any, cast
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 from sqlalchemy.exc import OperationalError
 
 from cloud.errors import (
@@ -77,14 +77,16 @@ class Problems:
             headers["retry-after"] = str(error.retry_after)
         return problem(status, str(error), headers)
 
-    def framework(self, _: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    def framework(self, request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         """An error of the framework: no such path, a parameter out of bounds."""
         fields: list[dict[str, str]] = []
         if isinstance(error, ValidationException) and isinstance(error.extra, list):
             named = cast("list[dict[str, object]]", error.extra)
             fields = [{"field": str(one.get("key", "")), "message": str(one.get("message", ""))} for one in named]
         headers = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
-        return problem(error.status_code, error.detail, headers, fields)
+        nowhere = isinstance(error, NotFoundException)
+        detail = f"nothing answers at {request.url.path}" if nowhere else error.detail
+        return problem(error.status_code, detail, headers, fields)
 
     def busy(self, _: Request[Any, Any, Any], error: OperationalError) -> Response[bytes]:
         """The database is locked by another process, or away: the sender tries again."""

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import msgspec
 import zstandard
 
 from cloud.errors import BadInputError, TooLargeError
-from vocabulary import chain, records
-from vocabulary.count import Count
-from vocabulary.movement import Movement
-from vocabulary.records import Record
+from vocabulary import chain
 from vocabulary.wire import BATCH_BYTES, BATCH_RECORDS, INFLATED_BYTES, WIRE_VERSION, BatchHeader
 
 #: Largest window a frame may ask for: what the gateways' level uses, and no more memory than that.
 WINDOW_BYTES = 8 << 20
-#: Times that can be meant, microseconds UTC: 2000-01-01 to 2100-01-01.
-EARLIEST_US, LATEST_US = 946_684_800_000_000, 4_102_444_800_000_000
-_TAG = re.compile(rb'\{"record":"([a-z-]{1,40}/[0-9]{1,9})"')
 
 _header = msgspec.json.Decoder(BatchHeader)
 
@@ -103,37 +96,3 @@ def epoch_of(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) < 1 << chain.EPOCH_BITS):
         raise BadInputError(f"{text[:40]!r} is no epoch: a whole number below 2^{chain.EPOCH_BITS}")
     return int(text)
-
-
-def digest(body: bytes) -> Record | str:
-    """The record in canonical bytes, or, in words, why this version cannot digest it (it is parked then)."""
-    try:
-        record = records.decode(body)
-    except msgspec.DecodeError as error:
-        return f"it cannot be read: {error}"
-    except RecursionError:
-        return "it is nested too deeply"
-    if fault := records.fault_in(body):
-        return f"it {fault}"
-    at = occurred_at(record)
-    if at is not None and not EARLIEST_US <= at < LATEST_US:
-        return f"its time {at} is not between the years 2000 and 2100"
-    if isinstance(record, Movement):
-        if not record.lines and not record.units:
-            return "the movement has neither lines nor units"
-        if any(line.quantity <= 0 for line in record.lines):
-            return "a line's quantity is not above 0"
-    return record
-
-
-def occurred_at(record: Record) -> int | None:
-    """When a record says it happened, microseconds UTC; None for a document, which says when it is due."""
-    if isinstance(record, Movement | Count):
-        return record.occurred_at
-    return getattr(record, "at", None)
-
-
-def tag_of(body: bytes) -> str:
-    """The kind and version that canonical bytes name, such as "movement/1"; "unreadable" when they name none."""
-    found = _TAG.match(body)
-    return found[1].decode() if found else "unreadable"

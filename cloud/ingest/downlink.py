@@ -91,12 +91,14 @@ class Downlinks:
         self._encoded: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     async def poll(self, site_id: str, known: str, wait_s: float) -> tuple[str, bytes | None]:
-        """(version, body), as soon as the version differs from `known`; (known, None) after `wait_s` seconds."""
+        """(version, body), as soon as the version differs from `known`; (known, None) after `wait_s` seconds or at the end."""
         with self._changes.subscribe() as news:
             version = await self._version(site_id)
             try:
                 async with asyncio.timeout(min(max(wait_s, 0), LONGEST_WAIT_S)):
                     while version == known:
+                        if self._changes.closed:
+                            return known, None
                         change = await news.next()
                         if change.site_id in ("", site_id):
                             version = await self._version(site_id)

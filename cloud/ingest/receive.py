@@ -16,16 +16,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cloud.errors import BadInputError, DeniedError
-from cloud.ingest.batch import Batch, digest, occurred_at, read_batch, tag_of
+from cloud.ingest.batch import Batch, read_batch
 from cloud.ingest.epochs import Branch, hash_at, open_branch
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.changes import Change, Changes
+from cloud.projections.parked import Parked, digest, no_effect, occurred_at, park
 from cloud.projections.project import Arrived, Site, project
-from cloud.projections.reports import store_exception
 from cloud.store import lanes, schema
 from cloud.store.database import writing
 from runtime import Runtime
-from vocabulary.exception import ExceptionRecord
 from vocabulary.records import Record, kind_of
 from vocabulary.wire import Conflict, Pushed, Status
 
@@ -117,21 +116,18 @@ async def _store_rows(
 ) -> None:
     site_id, first = batch.header.site, batch.header.first_seq
     rows: list[lanes.Row] = []
-    parked: list[lanes.Row] = []
-    undigested: list[int] = []
+    parked: list[Parked] = []
     for index in range(fresh, len(batch.bodies)):
         body, record = batch.bodies[index], decoded[index]
         at = now
         if isinstance(record, str):
-            parked.append((site_id, batch.epoch, first + index, record, now))
-            undigested.append(index)
+            parked.append(Parked(batch.epoch, first + index, body, record))
         else:
             at = occurred_at(record) or now
         position += 1
         rows.append((site_id, batch.epoch, first + index, position, kind_of(body), at, now, body, batch.hashes[index]))
     await lanes.append(conn, schema.ledger, rows)
-    await lanes.append(conn, schema.parked, parked)
-    await _raise_parked(conn, batch, [(index, str(decoded[index])) for index in undigested], now)
+    await park(conn, site_id, parked, now)
 
 
 async def _derive(
@@ -162,29 +158,9 @@ async def _derive(
         except DBAPIError:
             raise
         except Exception as error:
-            reason = f"its effect cannot be computed: {error or type(error).__name__}"
-            await lanes.put(conn, schema.parked, [(site.id, row.epoch, row.seq, reason, now)])
-            await _raise_parked(conn, batch, [(row.seq - first, reason)], now)
-
-
-async def _raise_parked(conn: AsyncConnection, batch: Batch, parked: Sequence[tuple[int, str]], now: int) -> None:
-    """One exception for each kind and version of record that was parked: a newer gateway sends many of a kind."""
-    by_tag: dict[str, list[tuple[int, str]]] = {}
-    for index, reason in parked:
-        by_tag.setdefault(tag_of(batch.bodies[index]), []).append((batch.header.first_seq + index, reason))
-    for tag, found in by_tag.items():
-        seq, reason = found[0]
-        text = f"Record {seq} of epoch {batch.epoch} ({tag}) arrived and is kept, but has no effect here: {reason}."
-        record = ExceptionRecord(
-            "parked-record",
-            tag,
-            "open",
-            now,
-            text[:500],
-            "Update headquarters and let it rebuild, or correct the record at the site.",
-            facts={"records": len(found), "last": found[-1][0], "epoch": str(batch.epoch)},
-        )
-        await store_exception(conn, batch.header.site, record, "cloud")
+            await park(
+                conn, site.id, [Parked(row.epoch, row.seq, batch.bodies[row.seq - first], no_effect(error))], now
+            )
 
 
 async def _heads(conn: AsyncConnection, batch: Batch, branch: Branch, status: Status, now: int) -> None:

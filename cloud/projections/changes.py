@@ -53,6 +53,8 @@ class Changes:
 
     def __init__(self) -> None:
         self.counter = 0
+        #: set when the program stops: who waits for news goes home
+        self.closed = False
         self._subscriptions: dict[int, Subscription] = {}
         self._next = 0
 
@@ -61,6 +63,11 @@ class Changes:
         self.counter += 1
         for subscription in self._subscriptions.values():
             subscription.offer(change)
+
+    def close(self) -> None:
+        """Wake every subscriber for the last time; called when the program stops."""
+        self.closed = True
+        self.publish(Change("", (), 0, 0))
 
     @contextmanager
     def subscribe(self) -> Generator[Subscription, None, None]:

@@ -91,12 +91,13 @@ async def _run(conn: AsyncConnection, site: Site, rows: Sequence[Arrived]) -> No
     await lanes.add(conn, schema.balance, units.balance_changes(site.id, changes.stock))
     await units.store(conn, site.id, changes.stock)
     await change_items(conn, site.id, site.days, changes.items, changes.daily)
-    for row in rows:
-        if isinstance(row.record, Document) and site.live:
+    if site.live:
+        for at, document in _latest_revisions(rows):
             await documents.store_document(
-                conn, site.id, row.record, opened_by="site", at=row.received_at, days=site.days, daily=changes.daily
+                conn, site.id, document, opened_by="site", at=at, days=site.days, daily=changes.daily
             )
-        elif not isinstance(row.record, Movement | Document):
+    for row in rows:
+        if not isinstance(row.record, Movement | Document):
             await reports.store(conn, site.id, row.position, row.record, live=site.live)
     await lanes.add(conn, schema.daily, list(changes.daily.rows(site.id)))
     if changes.stock.done:
@@ -105,6 +106,19 @@ async def _run(conn: AsyncConnection, site: Site, rows: Sequence[Arrived]) -> No
     if site.live and (moved := transfers.transfers_in(changes.stock)):
         site.others_changed += await transfers.forward(conn, site.id, moved, rows[-1].received_at)
     site.downlink_changed = site.downlink_changed or any(reports.ends_command(row.record) for row in rows)
+
+
+def _latest_revisions(rows: Sequence[Arrived]) -> list[tuple[int, Document]]:
+    """Each document's highest revision among `rows`, first come, with its time of receipt: the others leave no trace."""
+    latest: dict[str, tuple[int, Document]] = {}
+    for row in rows:
+        document = row.record
+        if isinstance(document, Document):
+            known = latest.get(document.id)
+            if known is None or known[1].revision < document.revision:
+                latest.pop(document.id, None)  # it takes the place of its own arrival
+                latest[document.id] = (row.received_at, document)
+    return list(latest.values())
 
 
 def _movement(changes: Changes, site: Site, row: Arrived, movement: Movement) -> None:

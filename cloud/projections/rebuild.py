@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import groupby
 
 import msgspec
 from sqlalchemy import Table, delete, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.daily import DAILY_FLOWS, ORDERED, DailyChanges
 from cloud.projections.documents import is_demand
+from cloud.projections.late import Late
+from cloud.projections.parked import Parked, digest, no_effect, occurred_at, park, read_parked
 from cloud.projections.project import Arrived, Site, project
 from cloud.store import lanes, schema
 from vocabulary import chain, records
@@ -56,25 +60,44 @@ async def verify_site(
     if differences:  # nothing right can be derived from rows that were changed
         return Report(site_id, site["position"], tuple(differences))
     before = {table.name: await _digest(conn, table, site_id, without) for table, without in DERIVED}
-    count = await rebuild_site(conn, site_id, days, site["position"], told)
+    rebuilt = await rebuild_site(conn, site_id, days, site["position"], told)
+    if rebuilt.refused:
+        one = rebuilt.refused[0]
+        differences.append(
+            f"records without effect that are not parked: {len(rebuilt.refused)}; "
+            f"the first is {one.seq} of epoch {one.epoch}: {one.reason}"
+        )
+    if rebuilt.applied:
+        differences.append(f"parked records that this version can apply: {rebuilt.applied}")
     for table, without in DERIVED:
         if before[table.name] != await _digest(conn, table, site_id, without):
             differences.append(f"table {table.name} differs from what the ledger gives")
-    if count != site["position"]:
-        differences.append(f"the site counts {site['position']} records, the ledger holds {count}")
-    return Report(site_id, count, tuple(differences))
+    if rebuilt.records != site["position"]:
+        differences.append(f"the site counts {site['position']} records, the ledger holds {rebuilt.records}")
+    return Report(site_id, rebuilt.records, tuple(differences))
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What a rebuild did: records read, `refused` those it had to park, `applied` how many parked ones it could apply."""
+
+    records: int = 0
+    applied: int = 0
+    refused: list[Parked] = field(default_factory=list[Parked])
 
 
 async def rebuild_site(
     conn: AsyncConnection, site_id: str, days: BusinessDays, total: int, told: Callable[[int, int], None]
-) -> int:
-    """Derive all projections of a site anew, in the caller's transaction; returns how many records the ledger holds."""
+) -> Rebuilt:
+    """Derive all projections of a site anew, in the caller's transaction.
+
+    A record that cannot be digested is parked, as when it arrives; one that was parked and now can be takes effect.
+    """
     for table, _ in DERIVED:
         await conn.execute(delete(table).where(table.c.site_id == site_id))
     await _demand_of_documents(conn, site_id)
-    site = Site(site_id, days, live=False)
-    c, position, count = schema.ledger.c, 0, 0
-    parked = await _parked(conn, site_id)
+    c, position, result = schema.ledger.c, 0, Rebuilt()
+    late = Late(site_id, days, await read_parked(conn, site_id))
     while True:
         found = (
             await conn.execute(
@@ -85,16 +108,61 @@ async def rebuild_site(
             )
         ).all()
         if not found:
-            return count
-        rows = [
-            Arrived(row.epoch, row.seq, row.position, row.received_at, records.decode(row.body))
-            for row in found
-            if (row.epoch, row.seq) not in parked
-        ]
-        await _as_recorded(conn, site_id, rows)
-        await project(conn, site, rows)
-        position, count = found[-1].position, count + len(found)
-        told(count, total)
+            result.applied = await late.finish(conn)
+            return result
+        rows: list[Arrived] = []
+        bodies: dict[tuple[int, int], bytes] = {}
+        refused: list[Parked] = []
+        for row in found:
+            bodies[row.epoch, row.seq] = row.body
+            record = digest(row.body)
+            if isinstance(record, str):
+                refused.append(Parked(row.epoch, row.seq, row.body, record))
+            else:
+                rows.append(Arrived(row.epoch, row.seq, row.position, row.received_at, record))
+        failed = await _derive(conn, Site(site_id, days, live=False), late, rows)
+        refused += [Parked(*key, bodies[key], reason) for key, reason in failed.items()]
+        fresh = late.sort(bodies, refused)
+        await park(conn, site_id, fresh, found[-1].received_at)
+        result.refused += fresh
+        position, result.records = found[-1].position, result.records + len(found)
+        told(result.records, total)
+
+
+async def _derive(conn: AsyncConnection, site: Site, late: Late, rows: list[Arrived]) -> dict[tuple[int, int], str]:
+    """Project `rows`; where that fails one at a time, returning why those failed that have no effect."""
+    try:
+        async with conn.begin_nested():
+            await _project(conn, site, late, rows)
+        return {}
+    except DBAPIError:
+        raise
+    except Exception:  # one record's effect cannot be computed: find it, keep the others
+        failed: dict[tuple[int, int], str] = {}
+    for row in rows:
+        try:
+            async with conn.begin_nested():
+                await _project(conn, site, late, [row])
+        except DBAPIError:
+            raise
+        except Exception as error:
+            failed[row.epoch, row.seq] = no_effect(error)
+    return failed
+
+
+async def _project(conn: AsyncConnection, site: Site, late: Late, rows: list[Arrived]) -> None:
+    """What was parked has not had its side effects yet; the rest had them when it arrived."""
+    await _as_recorded(conn, site.id, [row for row in rows if not late.is_late(row)])
+    for row in rows:
+        if late.is_late(row) and (at := occurred_at(row.record)) is not None:
+            c = schema.ledger.c  # it was dated at its receipt; clock records have corrected that since
+            await conn.execute(
+                update(schema.ledger)
+                .where(c.site_id == site.id, c.epoch == row.epoch, c.seq == row.seq)
+                .values(occurred_at=c.occurred_at - c.received_at + at)
+            )
+    for first_time, part in groupby(rows, late.has_side_effects):
+        await project(conn, late.site if first_time else site, list(part))
 
 
 async def _as_recorded(conn: AsyncConnection, site_id: str, rows: list[Arrived]) -> None:
@@ -133,9 +201,9 @@ async def rebuild_daily(conn: AsyncConnection, site_id: str, days: BusinessDays)
             line.site_id == site_id, line.flow != ""
         )
     )
-    async for item, occurred_at, flow, quantity in rows:
+    async for item, at, flow, quantity in rows:
         if flow in DAILY_FLOWS:
-            daily.add(item, days.day(occurred_at), flow, quantity)
+            daily.add(item, days.day(at), flow, quantity)
     await lanes.add(conn, schema.daily, list(daily.rows(site_id)))
 
 
@@ -148,11 +216,6 @@ async def _demand_of_documents(conn: AsyncConnection, site_id: str) -> None:
         if is_demand(kind, state):
             daily.add(item, day, ORDERED, quantity)
     await lanes.add(conn, schema.daily, list(daily.rows(site_id)))
-
-
-async def _parked(conn: AsyncConnection, site_id: str) -> set[tuple[int, int]]:
-    p = schema.parked.c
-    return {(row.epoch, row.seq) for row in await conn.execute(select(p.epoch, p.seq).where(p.site_id == site_id))}
 
 
 async def _check_chains(conn: AsyncConnection, site_id: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import update
+from sqlalchemy import case, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store import lanes, schema
@@ -38,7 +38,7 @@ async def store(conn: AsyncConnection, site_id: str, position: int, record: Reco
 
 
 async def store_exception(conn: AsyncConnection, site_id: str, record: ExceptionRecord, origin: str) -> None:
-    """Store the present state of an exception; `origin` (gateway or cloud) owns it. `opened_at` stays that of the first."""
+    """Store the present state of an exception; `origin` (gateway or cloud) owns it. `opened_at` is its earliest time."""
     value = record.value
     row = {
         "site_id": site_id,
@@ -62,7 +62,8 @@ async def store_exception(conn: AsyncConnection, site_id: str, record: Exception
     c = schema.exception.c
     key = (c.site_id == site_id, c.kind == record.kind, c.subject == record.subject)
     kept = {name: value for name, value in row.items() if name not in ("site_id", "kind", "subject", "opened_at")}
-    changed = await conn.execute(update(schema.exception).where(*key).values(**kept))
+    opened = case((c.opened_at > record.at, record.at), else_=c.opened_at)
+    changed = await conn.execute(update(schema.exception).where(*key).values(**kept, opened_at=opened))
     if changed.rowcount == 0:
         await conn.execute(schema.exception.insert().values(**row))
 

@@ -453,9 +453,13 @@ cycle_run = keyed_table(
 )
 
 Index("ix_document_site_id_type_state", document.c.site_id, document.c.type, document.c.state)
+Index("ix_document_site_id_state_changed_at", document.c.site_id, document.c.state, document.c.changed_at)
+Index("ix_document_state_changed_at", document.c.state, document.c.changed_at)
+Index("ix_document_opened_at", document.c.opened_at)
 Index("ix_document_partner", document.c.partner, document.c.type)
 Index("ix_document_site_id_announces", document.c.site_id, document.c.announces)
 Index("ix_document_line_site_id_item", document_line.c.site_id, document_line.c.item)
+Index("ix_document_line_state_site_id_item", document_line.c.state, document_line.c.site_id, document_line.c.item)
 Index("ix_balance_item", balance.c.item, balance.c.site_id)
 Index("ix_unit_site_id_place", unit.c.site_id, unit.c.place)
 Index("ix_unit_site_id_container", unit.c.site_id, unit.c.container)

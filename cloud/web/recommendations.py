@@ -112,6 +112,13 @@ class Card:
         return self.row.state in ("proposed", "snoozed")
 
     @property
+    def answer(self) -> str:
+        """What a person, or headquarters by itself, answered; it stays so whatever becomes of the document."""
+        if self.row.state not in ("released", "fulfilled"):
+            return self.row.state
+        return "accepted" if self.row.quantity == self.row.proposal.quantity else "edited"
+
+    @property
     def moves(self) -> bool:
         """Whether its document is under way, so that its progress may change any moment."""
         return self.row.state in UNDER_WAY

@@ -76,16 +76,23 @@ def _sign_in_first(request: HtmlRequest, _: UnauthorizedError) -> Response[str] 
     return Redirect(target, status_code=303)
 
 
+def wants_page(request: HtmlRequest) -> bool:
+    """Whether a person looks at the answer: paths of programs are told what is wrong in their own way."""
+    if request.url.path.startswith(("/api/", "/v1/")):
+        return False
+    return "hx-request" in request.headers or "text/html" in request.headers.get("accept", "")
+
+
 def _known(request: HtmlRequest, error: CloudError) -> Response[str]:
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    return _error(request, status, str(error))
+    return error_page(request, status, str(error))
 
 
 def _framework(request: HtmlRequest, error: HTTPException) -> Response[str]:
-    return _error(request, error.status_code, error.detail)
+    return error_page(request, error.status_code, error.detail)
 
 
-def _error(request: HtmlRequest, status: int, text: str) -> Response[str]:
+def error_page(request: HtmlRequest, status: int, text: str) -> Response[str]:
     """One sentence: as a page, or into the message line of the page whose script asked."""
     if "hx-request" in request.headers:
         headers = {"hx-retarget": "#messages", "hx-reswap": "innerHTML"}

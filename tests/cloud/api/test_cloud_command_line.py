@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +86,25 @@ def test_bad_files_are_refused_in_one_sentence(folder: Path, kind: str, text: st
     good(folder, "migrate")
     (folder / "file.csv").write_text(text)
     assert said in refused(folder, "import", kind, str(folder / "file.csv"))
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_serve_stops_in_order_when_asked(folder: Path, stop: signal.Signals) -> None:
+    good(folder, "migrate")
+    command = [
+        Path(sys.executable).parent / "evercount-cloud",
+        "--config",
+        folder / "cloud.toml",
+        "serve",
+        "--port",
+        "0",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        assert server.stderr.readline().startswith("serving ")
+        server.send_signal(stop)
+        _, told = server.communicate(timeout=30)
+    assert (server.returncode, told) == (0, "")
 
 
 def test_bad_usage_is_refused(folder: Path) -> None:

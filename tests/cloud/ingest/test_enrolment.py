@@ -107,6 +107,14 @@ async def test_the_downlink_waits_for_news_and_a_command_stays_until_its_result(
     assert headquarters.runtime.monotonic() - began < 1_000_000
     assert [one["id"] for one in news.json()["items"]] == ["A"]
 
+    etag = news.headers["etag"]
+    poll = asyncio.ensure_future(gateway.send("GET", path + "?wait=25", **{"if-none-match": etag}))
+    await asyncio.sleep(3)
+    headquarters.app.state["services"].changes.close()  # the program stops
+    began = headquarters.runtime.monotonic()
+    assert (await poll).status_code == 304
+    assert headquarters.runtime.monotonic() - began < 1_000_000
+
     async with writing(headquarters.engine) as conn:
         command = await commands.send(conn, headquarters.runtime, "north", IdentifyItem("09506000134352", "A"), "ann")
     told = (await gateway.send("GET", path)).json()["commands"]

@@ -116,3 +116,24 @@ async def test_a_form_without_its_token_is_refused(network: Network, maria: http
     del maria.headers["x-csrf-token"]
     assert (await maria.post(path, data={"action": "accept"})).status_code == 403
     assert (await maria.post(path, data={"action": "accept", "csrf_token": "0" * 64})).status_code == 403
+    browser_s = await maria.post(path, data={"action": "accept"}, headers={"accept": "text/html,*/*;q=0.8"})
+    assert browser_s.status_code == 403
+    assert browser_s.headers["content-type"].startswith("text/html")
+    assert "The form has expired" in browser_s.text
+    script = await maria.post(path, data={"action": "accept"}, headers={"hx-request": "true"})
+    assert script.headers["hx-retarget"] == "#messages"
+
+
+async def test_an_unknown_address_is_a_page_for_people_and_a_problem_for_programs(
+    network: Network, maria: httpx.AsyncClient
+) -> None:
+    person = await maria.get("/no/such/page", headers={"accept": "text/html"})
+    assert person.status_code == 404
+    assert "Nothing answers at /no/such/page." in person.text
+    assert person.headers["content-type"].startswith("text/html")
+    for path in ("/no/such/page", "/api/v1/no-such-list"):
+        accept = "text/html" if path.startswith("/api/") else "*/*"
+        program = await maria.get(path, headers={"accept": accept})
+        assert program.status_code == 404
+        assert program.headers["content-type"] == "application/problem+json"
+        assert program.json()["detail"] == f"nothing answers at {path}"

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import zstandard
 from seeded_network import ITEMS, Network, decide_network
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
 from cloud.store import schema
 from cloud.store.database import reading, writing
@@ -137,6 +137,17 @@ async def test_accepting_makes_an_order_and_shows_it(network: Network, maria: ht
     again = await maria.post(path, data={"action": "accept"})
     assert again.status_code == 409
     assert "already accepted" in again.text
+    r = schema.recommendation.c
+    async with writing(network.headquarters.engine) as conn:
+        await conn.execute(
+            update(schema.recommendation)
+            .where(r.site_id == proposal.site_id, r.id == proposal.id)
+            .values(state="fulfilled", changed_at=network.headquarters.runtime.now())
+        )
+    fulfilled = (await maria.get(path)).text
+    assert "Accepted by maria" in fulfilled
+    assert "Fulfilled when the receipt came" in fulfilled
+    assert "Fulfilled by" not in fulfilled
 
 
 async def test_another_quantity_is_an_edit(network: Network, maria: httpx.AsyncClient) -> None:

@@ -165,9 +165,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("site_id", "id", name=op.f("pk_document")),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_document_opened_at", "document", ["opened_at"], unique=False)
     op.create_index("ix_document_partner", "document", ["partner", "type"], unique=False)
     op.create_index("ix_document_site_id_announces", "document", ["site_id", "announces"], unique=False)
+    op.create_index(
+        "ix_document_site_id_state_changed_at", "document", ["site_id", "state", "changed_at"], unique=False
+    )
     op.create_index("ix_document_site_id_type_state", "document", ["site_id", "type", "state"], unique=False)
+    op.create_index("ix_document_state_changed_at", "document", ["state", "changed_at"], unique=False)
     op.create_table(
         "document_done",
         sa.Column("site_id", sa.Text(), nullable=False),
@@ -194,6 +199,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_document_line_site_id_item", "document_line", ["site_id", "item"], unique=False)
+    op.create_index(
+        "ix_document_line_state_site_id_item", "document_line", ["state", "site_id", "item"], unique=False
+    )
     op.create_table(
         "enrolment_code",
         sa.Column("code_hash", sa.LargeBinary(), nullable=False),
