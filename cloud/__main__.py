@@ -241,13 +241,11 @@ def import_command(config: Config, kind: str, file: Path, dry_run: bool, as_json
         rows = read_rows(file, kind)
         try:
             async with writing(engine) as conn:
-                await store_rows(conn, runtime, kind, rows)
+                await store_rows(conn, runtime, kind, file, rows)
                 if dry_run:
                     raise _Undo
         except _Undo:
             pass
-        except CloudError as error:
-            raise type(error)(f"{file}: {error}") from None
         return len(rows)
 
     count = _run(lambda: _with_engine(config, job))

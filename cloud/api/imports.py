@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -66,21 +66,28 @@ KINDS: dict[str, type[msgspec.Struct]] = {
 }
 
 
-def read_rows(path: Path, kind: str) -> list[msgspec.Struct]:
-    """The rows of a file as the structs of `kind`. Raises BadInputError naming file, line, field and remedy."""
+class Row(NamedTuple):
+    """A row of a file and the line it stands on."""
+
+    line: int
+    value: msgspec.Struct
+
+
+def read_rows(path: Path, kind: str) -> list[Row]:
+    """The rows of a file as the structs of `kind`, with their lines.
+
+    Raises BadInputError naming file, line, field and remedy.
+    """
     row_type = KINDS[kind]
     known = {field.encode_name for field in msgspec.structs.fields(row_type)}
-    rows: list[msgspec.Struct] = []
+    rows: list[Row] = []
     for line, cells in _cells(path):
         for name in cells:
             if name not in known:
                 raise BadInputError(f"{path}:1: column {name} is not known; columns are: {', '.join(sorted(known))}")
         try:
-            rows.append(
-                msgspec.convert(
-                    {name: value for name, value in cells.items() if value not in ("", None)}, row_type, strict=False
-                )
-            )
+            filled = {name: value for name, value in cells.items() if value not in ("", None)}
+            rows.append(Row(line, msgspec.convert(filled, row_type, strict=False)))
         except msgspec.ValidationError as error:
             what, _, where = str(error).partition(" - at `$.")
             field = where.rstrip("`") or "the row"
@@ -154,14 +161,30 @@ def _plain(value: Any) -> Any:
     return value
 
 
-async def store_rows(conn: AsyncConnection, runtime: Runtime, kind: str, rows: Sequence[msgspec.Struct]) -> None:
-    """Store rows of a kind, in the caller's transaction. Raises CloudError."""
+async def store_rows(conn: AsyncConnection, runtime: Runtime, kind: str, path: Path, rows: Sequence[Row]) -> None:
+    """Store the rows of a file, in the caller's transaction. Raises BadInputError naming file, line and remedy."""
+    try:
+        async with conn.begin_nested():
+            await _store(conn, runtime, kind, rows)
+    except CloudError as refused:
+        if kind == "orders":  # its sentence names the order, which may have several lines
+            raise BadInputError(f"{path}: {refused}") from None
+        for row in rows:  # stored alone, the one that is wrong says so
+            try:
+                await _store(conn, runtime, kind, [row])
+            except CloudError as error:
+                raise BadInputError(f"{path}:{row.line}: {error}") from None
+        raise
+
+
+async def _store(conn: AsyncConnection, runtime: Runtime, kind: str, rows: Sequence[Row]) -> None:
+    values = [row.value for row in rows]
     if kind == "stock":
-        await _send_stock(conn, runtime, cast("Sequence[StockRow]", rows))
+        await _send_stock(conn, runtime, cast("Sequence[StockRow]", values))
     elif kind == "orders":
-        await _open_orders(conn, runtime, cast("Sequence[OrderRow]", rows))
+        await _open_orders(conn, runtime, cast("Sequence[OrderRow]", values))
     else:
-        await put_masters(conn, cast(MasterName, kind), rows, runtime.now(), OPERATOR.actor)
+        await put_masters(conn, cast(MasterName, kind), values, runtime.now(), OPERATOR.actor)
 
 
 async def _send_stock(conn: AsyncConnection, runtime: Runtime, rows: Sequence[StockRow]) -> None:

@@ -82,7 +82,7 @@ async def enrol(conn: AsyncConnection, runtime: Runtime, wanted: Enrolment) -> E
     other = (await conn.execute(select(g.site_id).where(g.id == gateway_id, g.site_id != code.site_id))).first()
     if other is not None:
         raise ConflictError("this gateway's key is enrolled for another site; start it with an empty data folder")
-    row = (code.site_id, gateway_id, wanted.public_key, wanted.epoch, wanted.hardware[:500], now, None, now, 0, "")
+    row = (code.site_id, gateway_id, wanted.public_key, wanted.epoch, wanted.hardware[:500], now, None, now, 0, "", 0)
     await lanes.put(conn, schema.gateway, [row])
     await conn.execute(update(schema.enrolment_code).where(c.code_hash == code_hash).values(used_at=now))
     await audit.record(

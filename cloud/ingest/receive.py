@@ -180,6 +180,7 @@ async def _heads(conn: AsyncConnection, batch: Batch, branch: Branch, status: St
             seen_at=now,
             behind=max(0, status.recorded - branch.seq),
             status=_encoder.encode(status).decode(),
+            clock_us=status.now - now,
         )
     )
     await conn.execute(

@@ -101,7 +101,7 @@ lane = keyed_table(
 # --------------------------------------------------------------------------------------------------- gateways: facts
 
 #: `public_key` hex; `revoked_at` null while it may speak; `status` the last wire.Status as JSON; `behind` rows it said
-#: to have recorded beyond what has arrived.
+#: to have recorded beyond what has arrived; `clock_us` how far its clock was ahead of ours at its last push.
 gateway = keyed_table(
     "gateway",
     text_column("site_id", key=True),
@@ -114,6 +114,7 @@ gateway = keyed_table(
     int_column("seen_at"),
     int_column("behind"),
     text_column("status"),
+    int_column("clock_us"),
 )
 enrolment_code = keyed_table(
     "enrolment_code",

@@ -111,7 +111,7 @@ async def read_gateways(conn: AsyncConnection, visited: Visit) -> list[GatewayRo
             status = _status.decode(one.status) if one is not None and one.status else None
             behind = one.behind if one is not None else 0
             lag = max(0, visited.now - last.occurred_at) if behind and last.occurred_at else 0
-            off = status.now - one.seen_at if status is not None and one is not None else 0
+            off = one.clock_us if one is not None else 0
             head = None if one is None else heads.get((site.id, one.epoch))
             found.append(GatewayRow(site, one, status, head, lag, off, last.waiting, last.parked))
     return found

@@ -279,6 +279,7 @@ def upgrade() -> None:
         sa.Column("seen_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("behind", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("status", sa.Text(), server_default="", nullable=False),
+        sa.Column("clock_us", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("site_id", "id", name=op.f("pk_gateway")),
         sqlite_with_rowid=False,
     )
