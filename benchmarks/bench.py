@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 #: What runs when no name is given, in the order of the loop. The portal benchmark takes half an hour and is run by name.
-FIGURES = ("epc_decode", "llrp_decode", "gateway_flood", "ledger_write", "wire_bytes", "ingest", "latency")
+FIGURES = ("epc_decode", "llrp_decode", "gateway_flood", "ledger_write", "wire_bytes", "ingest", "pages", "latency")
 
 
 def main() -> None:
