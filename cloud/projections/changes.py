@@ -78,8 +78,3 @@ class Changes:
             yield subscription
         finally:
             del self._subscriptions[number]
-
-    @property
-    def subscribers(self) -> int:
-        """How many listen."""
-        return len(self._subscriptions)

@@ -94,8 +94,3 @@ async def writing(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection, None]:
         writer = await conn.execution_options(writes=True)
         async with writer.begin():
             yield writer
-
-
-def is_sqlite(conn: AsyncConnection) -> bool:
-    """Whether the connection speaks to SQLite."""
-    return conn.dialect.name == "sqlite"

@@ -43,7 +43,7 @@ class _Decoded(NamedTuple):
     unreadable_tags: int
 
 
-def crossed(crossing: Crossing, keep_evidence: bool = True) -> Interpreted:
+def crossed(crossing: Crossing) -> Interpreted:
     """The intents of a decided crossing: what crossed, and one per kind of tag that cannot be read."""
     decoded = _decode(member.identifier for member in crossing.members)
     evidence = msgspec.json.encode(crossing)
@@ -53,7 +53,7 @@ def crossed(crossing: Crossing, keep_evidence: bool = True) -> Interpreted:
         interval=(first, last),
         rule=crossing.evidence.rule,
         confidence=min((member.confidence for member in crossing.members), default=0),
-        evidence=evidence_hash(evidence) if keep_evidence else "",
+        evidence=evidence_hash(evidence),
     )
     intents: list[AnyIntent] = []
     if decoded.units:

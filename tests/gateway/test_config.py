@@ -72,7 +72,9 @@ def test_contradictions_are_named(tmp_path: Path, old: str, new: str, says: str)
     with pytest.raises(ConfigError, match=re.escape(says)) as refused:
         load_config(file)
     line = int(re.match(rf"{re.escape(str(file))}:(\d+): ", str(refused.value))[1])  # pyright: ignore[reportOptionalSubscript]
-    assert new.split(" = ")[0] in file.read_text().splitlines()[line - 1] or "[" in file.read_text().splitlines()[line - 1]
+    assert (
+        new.split(" = ")[0] in file.read_text().splitlines()[line - 1] or "[" in file.read_text().splitlines()[line - 1]
+    )
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
