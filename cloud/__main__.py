@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -25,15 +25,19 @@ from cloud.errors import CloudError
 from cloud.ingest.enrolment import make_code
 from cloud.projections.rebuild import Report, verify_site
 from cloud.store import audit, schema
+from cloud.store.copy import Copied, copy_database
 from cloud.store.database import open_engine, reading, writing
 from cloud.store.migrate import check_version, migrate
 from runtime import Runtime, SystemRuntime, new_event_loop
+from runtime.notify import credential
 from runtime.toml import ConfigError, load
 
 T = TypeVar("T")
 
 #: Who acts, in the audit log: somebody at the machine itself.
 ACTOR = "command-line"
+#: The credential that holds the database's URL, for it may hold a password; goes before the file's.
+DATABASE_CREDENTIAL = "evercount-database-url"
 
 
 class _Undo(Exception):
@@ -70,9 +74,12 @@ async def _awaited(main: Callable[[], Awaitable[T]]) -> T:
 def main(context: click.Context, path: Path | None, url: str | None) -> None:
     try:
         config = load(path, Config) if path else Config()
+        secret = credential(DATABASE_CREDENTIAL)
+        if secret is not None and not url:
+            url = secret.read_text().strip()
         if url:
             config = Config(config.server, type(config.database)(url), config.sessions, config.cycle)
-    except (ConfigError, ValueError) as error:
+    except (ConfigError, ValueError, OSError) as error:
         raise _Failure(str(error)) from None
     context.obj = config
 
@@ -186,6 +193,67 @@ def enrolment_code(config: Config, site: str, replace: bool) -> None:
     click.echo(_run(lambda: _with_engine(config, job)))
 
 
+async def _verify(engine: AsyncEngine, progress: Progress, *, repair: bool) -> tuple[list[Report], int | None]:
+    """What each site's projections and chains differ in, and the first row of the audit log that does not fit."""
+    async with reading(engine) as conn:
+        sites = list((await conn.execute(select(schema.site.c.id).order_by(schema.site.c.id))).scalars())
+        broken = await audit.broken_at(conn)
+    reports: list[Report] = []
+    for site_id in sites:
+        task = progress.add_task(site_id, total=None)
+
+        def show(done: int, total: int, task: TaskID = task) -> None:
+            progress.update(task, completed=done, total=total)
+
+        try:
+            async with writing(engine, site_id) as conn:
+                reports.append(await verify_site(conn, site_id, show))
+                if not repair:
+                    raise _Undo
+        except _Undo:
+            pass
+    return reports, broken
+
+
+@main.command("copy-database")
+@click.argument("source")
+@click.argument("target")
+@click.option("--json", "as_json", is_flag=True)
+def copy_command(source: str, target: str, as_json: bool) -> None:
+    """Copy the database at the URL SOURCE into the empty one at TARGET, and verify the copy. Stop the server before."""
+
+    async def job() -> tuple[list[Copied], list[Report], int | None]:
+        engines = open_engine(source), open_engine(target)
+        try:
+            with Progress(console=Console(stderr=True), disable=as_json) as progress:
+                tasks: dict[str, TaskID] = {}
+
+                def show(table: str, done: int, total: int) -> None:
+                    if table not in tasks:
+                        tasks[table] = progress.add_task(table)
+                    progress.update(tasks[table], completed=done, total=total)
+
+                copied = await copy_database(*engines, show)
+                return copied, *await _verify(engines[1], progress, repair=False)
+        finally:
+            for engine in engines:
+                await engine.dispose()
+
+    if source == target:
+        raise _Failure("SOURCE and TARGET are the same database")
+    copied, reports, broken = _run(job)
+    wrong = [f"{one.site_id}: {text}" for one in reports for text in one.differences]
+    if broken is not None:
+        wrong.append(f"audit log: broken at row {broken}")
+    if as_json:
+        click.echo(json.dumps({"tables": [one._asdict() for one in copied], "differences": wrong}))
+    else:
+        for one in copied:
+            click.echo(f"{one.table}: {one.rows} rows, {one.checksum[:16]}")
+        click.echo("; ".join(wrong) or "counts and checksums agree; the copy verifies")
+    sys.exit(1 if wrong else 0)
+
+
 @main.command()
 @click.option("--repair", is_flag=True, help="Keep what was derived anew.")
 @click.option("--json", "as_json", is_flag=True)
@@ -194,27 +262,8 @@ def verify(config: Config, repair: bool, as_json: bool) -> None:
     """Check every chain, derive every projection anew and compare; exit status 1 where something differs."""
 
     async def job(engine: AsyncEngine, _: Runtime) -> tuple[list[Report], int | None]:
-        async with reading(engine) as conn:
-            sites = list((await conn.execute(select(schema.site.c.id).order_by(schema.site.c.id))).scalars())
-            broken = await audit.broken_at(conn)
-        reports: list[Report] = []
         with Progress(console=Console(stderr=True), disable=as_json) as progress:
-            for site_id in sites:
-                task = progress.add_task(site_id, total=None)
-                try:
-                    async with writing(engine) as conn:
-                        reports.append(
-                            await verify_site(
-                                conn,
-                                site_id,
-                                lambda done, total, task=task: progress.update(task, completed=done, total=total),
-                            )
-                        )
-                        if not repair:
-                            raise _Undo
-                except _Undo:
-                    pass
-        return reports, broken
+            return await _verify(engine, progress, repair=repair)
 
     reports, broken = _run(lambda: _with_engine(config, job))
     audit_text = "intact" if broken is None else f"broken at row {broken}"
@@ -240,7 +289,7 @@ def import_command(config: Config, kind: str, file: Path, dry_run: bool, as_json
     async def job(engine: AsyncEngine, runtime: Runtime) -> int:
         rows = read_rows(file, kind)
         try:
-            async with writing(engine) as conn:
+            async with writing(engine, "") as conn:
                 await store_rows(conn, runtime, kind, file, rows)
                 if dry_run:
                     raise _Undo

@@ -15,20 +15,23 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from cloud.access.http import Authentication
 from cloud.access.services import make_services
 from cloud.api.headers import security_headers
+from cloud.api.metrics import Metrics, PushMeter, metrics_page
 from cloud.api.problems import Problem, Problems
 from cloud.api.routes import api_routes
 from cloud.config import Config
 from cloud.cycle import Forecaster, Schedule, WorkerForecaster
 from cloud.errors import CloudError
 from cloud.ingest.routes import GATEWAY_ROUTES, GatewayPaths
+from cloud.projections import neighbours
 from cloud.projections.changes import Changes
-from cloud.store.database import open_engine
+from cloud.store.database import is_postgresql, open_engine
 from cloud.store.migrate import check_version
 from cloud.web.routes import error_page, page_routes, wants_page
 from runtime import Runtime
@@ -82,35 +85,40 @@ def build(
     services = make_services(config, opened, runtime, changes, schedule.run)
     gateways = GatewayPaths(opened, runtime, changes, config.server.public_url)
     problems = Problems(runtime)
+    metrics = Metrics(runtime, opened)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
         await check_version(opened)
         every_s = config.cycle.every_minutes * 60
-        cycles = asyncio.ensure_future(schedule.keep_running(every_s)) if every_s else None
+        tasks = [asyncio.ensure_future(schedule.keep_running(every_s))] if every_s else []
+        if is_postgresql(opened):  # several processes may serve one database
+            tasks.append(asyncio.ensure_future(neighbours.follow(opened, runtime, changes)))
         try:
             yield
         finally:
-            if cycles is not None:
-                cycles.cancel()
-                await asyncio.wait([cycles])
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
             if isinstance(worker, WorkerForecaster):
                 await worker.close()
             if engine is None:
                 await opened.dispose()
 
     return Litestar(
-        route_handlers=[*GATEWAY_ROUTES, *api_routes(), *page_routes()],
-        middleware=[Authentication(opened, runtime, config.sessions)],
+        route_handlers=[*GATEWAY_ROUTES, metrics_page, *api_routes(), *page_routes()],
+        middleware=[PushMeter(metrics), Authentication(opened, runtime, config.sessions)],
         exception_handlers={
             CloudError: _for_both(problems.known),
             HTTPException: _for_both(problems.framework),
-            OperationalError: _for_both(problems.busy),
+            DBAPIError: _for_both(problems.database),
+            NoConnectionError: _for_both(problems.busy),
             Exception: _for_both(problems.crash),
         },
         before_send=[security_headers],
         request_max_body_size=BODY_BYTES,
-        state=State({"services": services, "gateways": gateways}),
+        state=State({"services": services, "gateways": gateways, "metrics": metrics}),
         lifespan=[lifespan],
         logging_config=None,
         openapi_config=OpenAPIConfig(

@@ -20,6 +20,7 @@ from typing import Protocol
 
 import msgspec
 from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cloud.decisions.replenishment import Candidate, Position, replenish
@@ -27,10 +28,11 @@ from cloud.errors import BusyError, CloudError
 from cloud.forecasts import worker
 from cloud.forecasts.forecast import CODE_VERSION, Batch, Calibration, Forecast, Forecasts, Request, inputs_hash
 from cloud.projections.changes import Change, Changes
+from cloud.projections.exceptions import report_rests
 from cloud.recommendations.issue import Issued, issue
 from cloud.recommendations.situation import SiteSetting, Situation, arriving, positions, site_settings, situation
-from cloud.store import lanes, schema
-from cloud.store.database import reading, writing
+from cloud.store import lanes, leases, schema
+from cloud.store.database import is_postgresql, reading, writing
 from runtime.system import Runtime
 
 #: Row of `meta` in which the last calibration of each class is kept; another version of the forecast makes its own.
@@ -38,6 +40,9 @@ _CALIBRATION = f"forecast-calibration {CODE_VERSION}"
 
 #: Seconds until sites whose history was still arriving are looked at again: a catch-up takes minutes at most.
 ARRIVING_S = 10.0
+
+#: The lease of the one cycle in work, and for how long it is taken; it is renewed in thirds of that, seconds.
+_LEASE, LEASE_S = "cycle", 60
 
 #: (stage, done, total): called as a cycle goes on.
 Progress = Callable[[str, int, int], None]
@@ -160,6 +165,7 @@ async def _run(
     progress: Progress,
     changes: Changes | None,
 ) -> CycleReport:
+    await report_rests(engine, started)
     async with reading(engine) as conn:
         settings = await site_settings(conn, started, only)
         waiting = len(await arriving(conn))
@@ -174,7 +180,7 @@ async def _run(
     for number, one in enumerate(situations):
         progress("decide", number, len(situations))
         new = {forecast.item: forecast for forecast in made.forecasts if forecast.site == one.site.id}
-        async with writing(engine) as conn:
+        async with writing(engine, one.site.id) as conn:
             await _store(conn, one.site.id, list(new.values()), runtime.now())
             issued = await _decide(conn, one, kept[one.site.id] | new, runtime.now())
         if changes is not None:
@@ -294,13 +300,19 @@ async def _finish(engine: AsyncEngine, started: int, now: int, state: str, repor
 
 
 class Schedule:
-    """Runs cycles one at a time: every so often by itself, and when somebody asks."""
+    """Runs cycles one at a time, among all processes on the database: every so often by itself, and when somebody asks.
+
+    A process that stopped in mid-cycle keeps the others waiting for LEASE_S at most. One that was paused for longer may
+    overlap with its successor; then each site's proposals are still brought in line by one transaction at a time.
+    """
 
     def __init__(
         self, engine: AsyncEngine, runtime: Runtime, forecaster: Forecaster, changes: Changes | None = None
     ) -> None:
         self._engine, self._runtime, self._forecaster, self._changes = engine, runtime, forecaster, changes
         self._running = False
+        #: who takes the lease; SQLite has one serving process, which takes its own again after a crash
+        self._holder = runtime.token_bytes(8).hex() if is_postgresql(engine) else "the process"
 
     @property
     def running(self) -> bool:
@@ -308,12 +320,20 @@ class Schedule:
         return self._running
 
     async def run(
-        self, trigger: str = "request", sites: Sequence[str] | None = None, progress: Progress = _silent
+        self,
+        trigger: str = "request",
+        sites: Sequence[str] | None = None,
+        progress: Progress = _silent,
+        idle_s: float = 0,
     ) -> CycleReport:
-        """Run one cycle. Raises BusyError while another is in work, CloudError when it fails."""
-        if self._running:
+        """Run one cycle. Raises BusyError while another is in work, CloudError when it fails.
+
+        `idle_s`: BusyError also where another process ran one less than that many seconds ago.
+        """
+        if self._running or not await self._take(idle_s):
             raise BusyError("a decision cycle is in work; its result comes in a moment", retry_after=5)
         self._running = True
+        renewing = asyncio.ensure_future(self._renew())
         try:
             return await run_cycle(
                 self._engine,
@@ -326,17 +346,37 @@ class Schedule:
             )
         finally:
             self._running = False
+            renewing.cancel()
+            await asyncio.wait([renewing])
+            async with writing(self._engine) as conn:
+                await leases.give_back(conn, _LEASE, self._holder, self._runtime.now())
+
+    async def _take(self, idle_s: float = 0) -> bool:
+        async with writing(self._engine) as conn:
+            now = self._runtime.now()
+            return await leases.take(conn, _LEASE, self._holder, now, LEASE_S * 1_000_000, int(idle_s * 1e6))
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_S / 3)
+            with suppress(SQLAlchemyError, OSError):  # the next third may find the database again
+                await self._take()
 
     async def keep_running(self, every_s: float) -> None:
         """Run a cycle now and every `every_s` seconds until cancelled; one that fails is recorded and tried again.
 
         A site whose history is arriving is looked at again soon. The worker's memory is given back after a run that had
-        nothing to forecast.
+        nothing to forecast. Of several processes the one that ran the last goes on; another begins when it is late.
         """
         while True:
             pause = every_s
-            with suppress(CloudError):
-                report = await self.run("schedule")
+            try:
+                report = await self.run("schedule", idle_s=every_s + LEASE_S)
+            except BusyError:
+                pause = min(every_s, LEASE_S)
+            except (CloudError, SQLAlchemyError, OSError) as error:  # the cycle recorded it, where there was a database
+                pause = every_s if isinstance(error, CloudError) else min(every_s, LEASE_S)
+            else:
                 if report.arriving:
                     pause = min(every_s, ARRIVING_S)
                 elif not report.forecast and isinstance(self._forecaster, WorkerForecaster):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -15,13 +16,40 @@ import structlog
 
 from gateway.config import load_config
 from gateway.errors import GatewayError
+from gateway.supervisor import GivenUp
 from runtime import SystemRuntime, new_event_loop
+from runtime.notify import AUTHORITY, credential
 from runtime.toml import ConfigError
 from vocabulary import barcode as barcode_codes
 from vocabulary import epc as epc_codes
 
+
+def _keep_owner(context: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    """What root makes in the ledger's folder belongs to the folder's owner in the end: the service runs as that user."""
+    if path is not None and os.geteuid() == 0:
+        context.call_on_close(lambda: _hand_over(path))
+    return path
+
+
+def _hand_over(config_file: Path) -> None:
+    try:
+        folder = Path(load_config(config_file).ledger.folder)
+        owner = folder.stat()
+    except (ConfigError, OSError):
+        return
+    if owner.st_uid:
+        for entry in folder.rglob("*"):
+            if entry.lstat().st_uid == 0:
+                os.chown(entry, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 _CONFIG = click.option(
-    "--config", "config_file", required=True, type=click.Path(path_type=Path), help="The gateway's TOML file."
+    "--config",
+    "config_file",
+    required=True,
+    type=click.Path(path_type=Path),
+    callback=_keep_owner,
+    help="The gateway's TOML file.",
 )
 
 
@@ -31,6 +59,9 @@ class _Program(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except GivenUp as error:
+            click.echo(f"evercount-gateway: {error}", err=True)
+            sys.exit(1)
         except (GatewayError, ConfigError, ValueError, OSError) as error:
             click.echo(f"evercount-gateway: {error}", err=True)
             sys.exit(2)
@@ -83,7 +114,7 @@ def enrol(config_file: Path, url: str, code: str) -> None:
         path = ledger_path(config)
         identity = load_or_make_identity(path.parent, runtime)
         writer = await LedgerWriter.open(path, runtime)
-        cloud = Cloud(url, identity, runtime)
+        cloud = Cloud(url, identity, runtime, authority=credential(AUTHORITY))
         try:
             record = await hand_in(cloud, identity, code, writer.head.epoch, path.parent)
             pages = await apply_opening(cloud, record, writer, runtime)
@@ -92,7 +123,51 @@ def enrol(config_file: Path, url: str, code: str) -> None:
             await writer.close()
         click.echo(f"gateway {identity.gateway} now speaks for site {record.enrolled.site} ({record.enrolled.name})")
         if pages:
-            click.echo(f"its opening stock is recorded ({pages} pages)")
+            click.echo(f"what the site holds is recorded ({pages} pages); readers may be connected")
+            click.echo("what the old gateway still held: evercount-gateway salvage LEDGER --config FILE")
+
+    _run(work)
+
+
+@main.command()
+@click.argument("db", type=click.Path(path_type=Path))
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="The TOML file of the gateway that records."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be recorded.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def salvage(db: Path, config_file: Path | None, dry_run: bool, as_json: bool) -> None:
+    """Record what the ledger DB of a dead gateway holds and headquarters never got. This gateway may be running.
+
+    Without --config it only says what can be read.
+    """
+    from gateway.app import ledger_path
+    from gateway.ledger.store import LedgerReader
+    from gateway.sync.http import Cloud
+    from gateway.sync.identity import load_enrolment, load_or_make_identity
+    from gateway.sync.salvage import examine, hand_over, in_words, look
+
+    if config_file is None:
+        found = look(db)
+        click.echo(_json(found) if as_json else in_words(found, asked=False))
+        return
+    path = ledger_path(load_config(config_file))
+
+    async def work() -> None:
+        enrolled = load_enrolment(path.parent)
+        runtime = SystemRuntime()
+        reader = await LedgerReader.open(path)
+        identity = load_or_make_identity(path.parent, runtime)
+        cloud = Cloud(enrolled.cloud, identity, runtime, authority=credential(AUTHORITY))
+        try:
+            own = (await reader.branch()).epoch
+            found, facts = await examine(db, cloud, enrolled.enrolled.site, own)
+        finally:
+            await cloud.close()
+            await reader.close()
+        if facts and not dry_run:
+            found.handed_to = str(hand_over(path.parent, found, facts))
+        click.echo(_json(found) if as_json else in_words(found))
 
     _run(work)
 
@@ -106,6 +181,7 @@ def status(config_file: Path, as_json: bool) -> None:
     from gateway.errors import NotEnrolledError
     from gateway.ledger.store import LedgerReader
     from gateway.sync.identity import load_enrolment
+    from gateway.sync.standing import Standing
 
     path = ledger_path(load_config(config_file))
 
@@ -131,8 +207,34 @@ def status(config_file: Path, as_json: bool) -> None:
             "seq": head.seq,
             "hash": head.hash.hex(),
             "acknowledged": acknowledged,
+            "revoked": Standing(path.parent).revoked,
         }
         click.echo(_json(found) if as_json else "\n".join(f"{name:13}{value}" for name, value in found.items()))
+
+    _run(work)
+
+
+@main.command()
+@_CONFIG
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def doctor(config_file: Path, as_json: bool) -> None:
+    """Look at machine, folder, readers and headquarters, and say what to do. Exit code 1 when something fails."""
+    from gateway.app import ledger_path
+    from gateway.doctor.examine import examine
+
+    config = load_config(config_file)
+
+    async def work() -> None:
+        found = await examine(config, SystemRuntime(), ledger_path(config))
+        failed = any(finding.state == "fail" for finding in found)
+        if as_json:
+            click.echo(_json({"ok": not failed, "findings": found}))
+        else:
+            for finding in found:
+                click.echo(f"{finding.state:5}{finding.check}: {finding.text}")
+                if finding.advice:
+                    click.echo(f"     -> {finding.advice}")
+        sys.exit(1 if failed else 0)
 
     _run(work)
 
@@ -243,10 +345,13 @@ def replay(captures: tuple[Path, ...], config_file: Path, as_json: bool) -> None
 @main.command("verify-ledger")
 @click.argument("db", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def verify(db: Path, as_json: bool) -> None:
+@click.option("--rebuild", is_flag=True, help="First make balances and units again; stop the gateway before.")
+def verify(db: Path, as_json: bool, rebuild: bool) -> None:
     """Check the ledger DB: rows, chain, canonical bytes, balances. Exit code 1 when something is wrong."""
-    from gateway.ledger.check import verify_ledger
+    from gateway.ledger.check import rebuild_ledger, verify_ledger
 
+    if rebuild:
+        rebuild_ledger(db)
     report = verify_ledger(db, lambda rows: click.echo(f"\r{rows} rows", nl=False, err=True))
     if as_json:
         click.echo(_json(report))
@@ -254,7 +359,19 @@ def verify(db: Path, as_json: bool) -> None:
         click.echo(f"{db}: {report.rows} rows, {'everything fits' if report.ok else 'DAMAGED'}")
         for fault in report.faults:
             click.echo(f"  {fault}")
+        for warning in report.warnings:
+            click.echo(f"  not checked: {warning}")
     sys.exit(0 if report.ok else 1)
+
+
+@main.command("rollback-ledger")
+@_CONFIG
+def rollback_ledger(config_file: Path) -> None:
+    """Put back the ledger as it was before its last upgrade, for the program before; only where no row is lost by it."""
+    from gateway.app import ledger_path
+    from gateway.ledger.migrate import restore_previous
+
+    click.echo(restore_previous(ledger_path(load_config(config_file))))
 
 
 def _json(value: object) -> str:

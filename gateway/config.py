@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -47,12 +48,20 @@ class StationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"port {self.port} is not between 0 and 65535; choose a free one such as 8500")
 
 
+class ClockConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the system's clock is believed."""
+
+    trusted: Literal["system", "always"] = "system"
+    """"system": while the kernel says that it is synchronised; "always" where the host keeps it right unseen."""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
     ledger: LedgerConfig = LedgerConfig()
     cloud: CloudConfig | None = None
     station: StationConfig = StationConfig()
+    clock: ClockConfig = ClockConfig()
     reader: tuple[ReaderConfig, ...] = ()
     door: tuple[DoorConfig, ...] = ()
 

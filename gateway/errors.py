@@ -2,7 +2,8 @@
 
 GatewayError
 |-- LedgerUnavailableError   the ledger cannot be read or written now: nothing was recorded, try again
-|-- LedgerDamagedError       the ledger's file is not what was written: move it aside, salvage, alarm
+|-- LedgerDamagedError       the ledger's file is not what was written, and no program can put it right
+|   `-- LedgerCorruptError   rows or pages of it are damaged: move it aside, recover what can be read, alarm
 |-- PostingError             this intent can never be posted: tell who asked, go on with the next
 |-- LinkDownError            headquarters cannot be reached: wait and try again, for ever
 |-- NotEnrolledError         there is no enrolment yet: only local work is possible
@@ -22,6 +23,10 @@ class LedgerUnavailableError(GatewayError):
 
 class LedgerDamagedError(GatewayError):
     """The ledger's file does not hold what was written to it, or belongs to a newer version."""
+
+
+class LedgerCorruptError(LedgerDamagedError):
+    """Pages or rows of the ledger's file were damaged; `gateway.ledger.recovery` makes a sound one of the rest."""
 
 
 class PostingError(GatewayError):

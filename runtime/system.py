@@ -10,7 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from runtime.clock import Clock, clock_from_environment
+from runtime.clock import SYSTEM_CLOCK, Clock, clock_from_environment
+from runtime.synchronised import boot_id, clock_synchronised
 
 
 class Listener(Protocol):
@@ -32,6 +33,14 @@ class Runtime(Protocol):
 
     def monotonic(self) -> int:
         """Microseconds since some fixed moment of this boot; never steps back; runs at the loop's pace."""
+        ...
+
+    def clock_synchronised(self) -> bool:
+        """Whether something keeps the wall clock right."""
+        ...
+
+    def boot_id(self) -> str:
+        """A name of this boot: while it stays the same, `monotonic` goes on, from one process to the next."""
         ...
 
     def random(self, name: str) -> random.Random:
@@ -69,6 +78,13 @@ class SystemRuntime:
 
     def monotonic(self) -> int:
         return int(asyncio.get_running_loop().time() * 1_000_000)
+
+    def clock_synchronised(self) -> bool:
+        """A clock that the environment makes up is right by decree."""
+        return self._clock != SYSTEM_CLOCK or clock_synchronised()
+
+    def boot_id(self) -> str:
+        return boot_id()
 
     def random(self, name: str) -> random.Random:
         return random.Random(f"{self._seed}:{name}")

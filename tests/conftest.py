@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
@@ -21,8 +20,8 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture(autouse=True)
 def _virtual(request: pytest.FixtureRequest) -> Iterator[None]:
-    asynchronous = inspect.iscoroutinefunction(inspect.unwrap(request.function))
-    if request.node.get_closest_marker("real") or not asynchronous:
+    called = getattr(request.node, "callspec", None)
+    if called is None or called.params.get("_asyncio_loop_factory") is not VirtualLoop:
         yield
     else:
         with no_threads():

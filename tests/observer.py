@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gateway.ledger.check import verify_ledger
+from gateway.ledger.packing import unpack
 from vocabulary import records
 from vocabulary.movement import Movement, accounts
 from vocabulary.place import is_virtual
@@ -49,8 +50,9 @@ def query(path: Path, sql: str, *values: str) -> list[tuple[Any, ...]]:
 
 
 def gateway_rows(ledger: Path) -> list[Row]:
-    """A gateway's ledger in its order."""
-    return [Row(*row) for row in query(ledger, "SELECT epoch, seq, body, hash FROM ledger ORDER BY seq")]
+    """A gateway's ledger in its order, the bodies as they were hashed."""
+    rows = query(ledger, "SELECT epoch, seq, body, hash FROM ledger ORDER BY seq")
+    return [Row(epoch, seq, unpack(body), row_hash) for epoch, seq, body, row_hash in rows]
 
 
 def cloud_rows(database: Path, site: str) -> list[Row]:

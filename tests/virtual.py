@@ -119,14 +119,27 @@ class VirtualRuntime:
     def __init__(self, seed: int = 0, name: str = "", network: Network | None = None, start_us: int = START_US) -> None:
         self.seed = f"{seed}:{name}"
         self.start_us = start_us
+        #: what a test may change: how far the wall clock is off, how much faster it runs (ppm), whether something keeps it
+        #: right, and the boot
+        self.wall_offset_us = 0
+        self.wall_ppm = 0
+        self.synchronised = True
+        self.boot = "boot"
         self.network = network or Network(seed)
         self._tokens = random.Random(f"{self.seed}:tokens")
 
     def now(self) -> int:
-        return self.start_us + self.monotonic()
+        monotonic = self.monotonic()
+        return self.start_us + monotonic + self.wall_offset_us + monotonic * self.wall_ppm // 1_000_000
 
     def monotonic(self) -> int:
         return round(asyncio.get_running_loop().time() * 1_000_000)
+
+    def clock_synchronised(self) -> bool:
+        return self.synchronised
+
+    def boot_id(self) -> str:
+        return self.boot
 
     def random(self, name: str) -> random.Random:
         return random.Random(f"{self.seed}:{name}")
@@ -407,15 +420,19 @@ class Inline:
     """Stands in for aiosqlite's queue and for its thread: runs each job at once; a lock is waited for in virtual time."""
 
     daemon = True
+    #: told the file's name before each job, for who kills a program in the middle of a transaction
+    watch: Callable[[str], None] = staticmethod(lambda database: None)
 
-    def __init__(self, busy_s: float) -> None:
+    def __init__(self, busy_s: float, database: str = "") -> None:
         self.busy_s = busy_s
+        self.database = database
 
     def start(self) -> None:
         pass
 
     def put_nowait(self, item: tuple[Any, Callable[[], Any]], waited: float = 0.0) -> None:
         future, job = item
+        Inline.watch(self.database)
         try:
             name, value = "set_result", job()
         except Exception as error:
@@ -436,7 +453,7 @@ def connect_inline(database: Any, *, timeout: float = 5.0, **named: Any) -> aios
     connection = _connect(database, timeout=0.0, **named)
     assert hasattr(connection, "_tx"), "aiosqlite changed inside: its queue is no longer _tx"
     assert hasattr(connection, "_thread"), "aiosqlite changed inside: its thread is no longer _thread"
-    connection._tx = connection._thread = Inline(timeout)  # type: ignore[assignment]
+    connection._tx = connection._thread = Inline(timeout, str(database))  # type: ignore[assignment]
     return connection
 
 

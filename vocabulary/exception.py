@@ -28,6 +28,11 @@ ExceptionKind = Literal[
     "in-transit-rest",          # a transfer did not arrive whole in time
     "parked-record",            # a record that this version cannot digest
     "device",                   # a device is silent or misconfigured
+    "ledger-damaged",           # rows of the ledger's file were not what was written: it was moved aside and recovered
+    "disk-space",               # the ledger's disk runs full
+    "clock",                    # the gateway's clock is not synchronised, or was stepped
+    "gateway-clone",            # a restored image, or two gateways with one identity
+    "late-return",              # goods came back whose shipment the gateway has forgotten
 ]  # fmt: skip
 
 ExceptionState = Literal["open", "assigned", "snoozed", "decided"]

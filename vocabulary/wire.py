@@ -7,7 +7,7 @@ Paths (all below the cloud's URL; every request but enrolment carries an RFC 942
     POST /v1/gateways/{gateway}/ledger           body: zstd(BatchHeader LF canonical lines joined by LF) -> Pushed
     GET  /v1/gateways/{gateway}/head?epoch=&seq= Head (the server's head of that epoch, and its hash at `seq`)
     POST /v1/gateways/{gateway}/advisory         zstd(Advisory) -> 204: balances before a long catch-up
-    GET  /v1/gateways/{gateway}/opening?page=    OpeningPage: the site's present stock for a replacement gateway
+    GET  /v1/gateways/{gateway}/opening?page=&epoch= OpeningPage: what headquarters holds of the site
     GET  /v1/gateways/{gateway}/downlink?wait=   Downlink, with ETag; If-None-Match answers 304 after at most `wait` s
 
 Errors are RFC 9457 problem documents. 409 carries a Conflict; 429 and 503 carry Retry-After; 401 carries the server's
@@ -21,11 +21,12 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from vocabulary.count import Count
 from vocabulary.document import Document
-from vocabulary.exception import ExceptionKind, ExceptionState
+from vocabulary.exception import ExceptionKind, ExceptionRecord, ExceptionState
 from vocabulary.item import Item, PackagingLevel
 from vocabulary.movement import Content, Movement
-from vocabulary.place import Account, Place
+from vocabulary.place import CUSTOMER, IDENTITY, OPENING, SCRAP, SUPPLIER, UNKNOWN, Account, Place
 
 WIRE_VERSION = 1
 
@@ -37,6 +38,8 @@ INFLATED_BYTES = 16 << 20
 #: The rule named by rows that open a replacement gateway's ledger with the site's present stock: they tell the gateway
 #: what headquarters knows, so they are no movement for headquarters.
 OPENING_SNAPSHOT = "opening-snapshot/1"
+#: Places whose balances no snapshot tells: they grow for ever and only say where stock came from or went.
+UNTOLD = frozenset({SUPPLIER, CUSTOMER, SCRAP, OPENING, IDENTITY, UNKNOWN})
 
 #: RFC 9421: every request covers these components; content-digest is added where there is a body.
 SIGNED_COMPONENTS = ("@method", "@authority", "@path", "@query")
@@ -44,6 +47,15 @@ SIGNATURE_TAG = "evercount"
 #: A signature is refused when its `created` is further than this from the server's clock, seconds.
 SIGNATURE_AGE_S = 300
 TIME_HEADER = "evercount-time"
+
+
+#: How much room the ledger's disk has: 15 % free or less is low, 5 % scarce (no more evidence), 2 % full (no more sightings).
+DiskLevel = Literal["good", "low", "scarce", "full"]
+
+
+def in_snapshot(place: str) -> bool:
+    """Whether a snapshot tells what is at `place`: real places, robots, and what is in transit."""
+    return place not in UNTOLD
 
 
 class DeviceStatus(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -58,7 +70,14 @@ class DeviceStatus(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A gateway's health, riding on each request. Times in microseconds UTC; `recorded` is its last row."""
+    """A gateway's health, riding on each request. Times in microseconds UTC; `recorded` is its last row.
+
+    `instance` names the running process: two of them in turn under one identity are two gateways. `oldest_unsent` is
+    when that happened of which the first row tells that headquarters does not hold (0: it holds all). `disk` is the disk
+    guard's level and `disk_days` the days until the disk is full at the present rate (-1: not known). `chain` is empty
+    while the ledger's last check was good, else what is wrong, in one sentence; `checked_at` is when the whole ledger was
+    last checked.
+    """
 
     now: int
     version: str
@@ -67,6 +86,12 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     disk_free: int = 0
     devices: tuple[DeviceStatus, ...] = ()
     open_exceptions: int = 0
+    instance: str = ""
+    oldest_unsent: int = 0
+    disk: DiskLevel = "good"
+    disk_days: int = -1
+    chain: str = ""
+    checked_at: int = 0
 
 
 class BatchHeader(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -148,30 +173,59 @@ class BalanceLine(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class UnitLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A unit as it travels."""
+    """A unit as it travels: `at` is when it last moved (microseconds UTC), `first` the account from which it first came."""
 
     unit: str
     account: Account
     container: str = ""
     holds: tuple[Content, ...] = ()
+    at: int = 0
+    first: Account | None = None
 
 
-class OpeningPage(msgspec.Struct, frozen=True):
-    """One page of a site's present stock, at most 1,000 lines."""
+class DoneLine(msgspec.Struct, frozen=True):
+    """How much of an open document's line is done, base units."""
+
+    document: str
+    line: int
+    item: str
+    quantity: int
+
+
+class OpeningPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One page of what headquarters holds of a site: at most 1,000 lines.
+
+    All pages of one snapshot carry one `position` (the site's arrival number); they are read again when it changed. Of
+    the asked epoch the rows up to `seq` are in it. `since` is when the site's past begins (microseconds UTC).
+    `documents` are the open ones that the site opened, `counts` the last one of each account, `done` the progress of open
+    documents, `exceptions` those of the site that are not decided.
+    """
 
     page: int
     pages: int
-    balances: tuple[BalanceLine, ...]
-    units: tuple[UnitLine, ...]
+    balances: tuple[BalanceLine, ...] = ()
+    units: tuple[UnitLine, ...] = ()
+    position: int = 0
+    seq: int = 0
+    since: int = 0
+    counts: tuple[Count, ...] = ()
+    documents: tuple[Document, ...] = ()
+    done: tuple[DoneLine, ...] = ()
+    exceptions: tuple[ExceptionRecord, ...] = ()
 
 
-class Advisory(msgspec.Struct, frozen=True):
-    """The whole present stock of a gateway with a long backlog: shown as it is until the history has arrived."""
+class Advisory(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The present stock of a gateway with a long backlog: shown as it is until the history has arrived.
+
+    It comes in `parts` parts, counted from 0, all with one `epoch`, `seq` and `at`; shown when all of them are there.
+    """
 
     epoch: str
     seq: int
     at: int
     balances: tuple[BalanceLine, ...]
+    part: int = 0
+    parts: int = 1
 
 
 class OpeningStock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="opening-stock"):

@@ -40,7 +40,7 @@ class Caller:
     @asynccontextmanager
     async def writing(self, site_id: str, *kinds: str) -> AsyncGenerator[AsyncConnection, None]:
         """One transaction; after its commit everybody who waits is told that `kinds` changed at `site_id` ("" = everywhere)."""
-        async with writing(self.services.engine) as conn:
+        async with writing(self.services.engine, site_id) as conn:
             yield conn
         self.services.changes.publish(Change(site_id, kinds, 0, self.services.runtime.now()))
 

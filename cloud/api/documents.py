@@ -22,6 +22,7 @@ from cloud.errors import NotFoundError
 from cloud.projections.changes import Change
 from cloud.projections.documents import read_document
 from cloud.store import lanes, schema
+from cloud.store.database import lock_sites
 from vocabulary.document import Document, DocumentState, LineProgress, progress_of
 
 
@@ -144,6 +145,7 @@ async def open_document(request: Http, data: JSONBody[DocumentEntry]) -> Documen
     """Open an expected receipt, order, transfer, count request or hold. The same id and content again changes nothing."""
     caller = _writer(request, data.site)
     async with caller.writing(data.site, "documents", "downlink") as conn:
+        await lock_sites(conn, data.to_site or data.site)  # the receiver's document of a transfer stands there
         document_id = await enter(conn, caller.services.runtime, caller.principal, data)
     if data.to_site not in ("", data.site):
         caller.services.changes.publish(Change(data.to_site, ("documents", "downlink"), 0, caller.now))

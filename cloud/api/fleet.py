@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from litestar import Response, delete, get, post
 from litestar.params import FromPath, JSONBody
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 
 from cloud.access import accounts
 from cloud.access.principal import Role
@@ -15,35 +15,15 @@ from cloud.api.paging import PAGE, Cursor, Filter, Limit, answer, page_of
 from cloud.errors import NotFoundError
 from cloud.ingest import commands
 from cloud.ingest.enrolment import CODE_LIFE_US, make_code
+from cloud.ingest.fleet import GatewayState, read_fleet
 from cloud.store import audit, schema
-from vocabulary.wire import BalanceLine, OpeningStock, Status
-
-_status = msgspec.json.Decoder(Status)
-
-#: Microseconds after which a silent gateway's site is stale: four of its long polls.
-STALE_US = 120 * 1_000_000
-
-
-class GatewayRow(msgspec.Struct, frozen=True):
-    """A gateway. `lag_records` recorded there and not yet here; `lag_seconds` age of the last contact while it lags or is
-    silent, 0 while it is current; `state`: current, catching-up, silent, never-seen, revoked."""
-
-    site_id: str
-    id: str
-    state: str
-    enrolled_at: int
-    seen_at: int
-    revoked_at: int | None
-    lag_records: int
-    lag_seconds: int
-    epoch: str
-    status: Status | None
+from vocabulary.wire import BalanceLine, OpeningStock
 
 
 class Gateways(msgspec.Struct, frozen=True):
     """All gateways that you may see."""
 
-    items: list[GatewayRow]
+    items: list[GatewayState]
     next: str
 
 
@@ -145,39 +125,14 @@ class Audit(msgspec.Struct, frozen=True):
 @get("/gateways", operation_id="list_gateways")
 async def list_gateways(request: Http, site: Filter = "") -> Response[Gateways]:
     """Gateways, how far they are behind, and what they say of themselves."""
-    caller, g = caller_of(request, "read"), schema.gateway
-    query = select(g).where(caller.principal.scope(g.c.site_id)).order_by(*g.primary_key).limit(1_000)
-    if site:
-        query = query.where(g.c.site_id == site)
+    caller = caller_of(request, "read")
+
+    def scope(column: ColumnElement[str]) -> ColumnElement[bool]:
+        may = caller.principal.scope(column)
+        return may & (column == site) if site else may
+
     async with caller.reading() as conn:
-        found = (await conn.execute(query)).all()
-    rows: list[GatewayRow] = []
-    for row in found:
-        silent = caller.now - row.seen_at > STALE_US
-        state = (
-            "revoked" if row.revoked_at is not None
-            else "never-seen" if not row.status and silent
-            else "silent" if silent
-            else "catching-up" if row.behind
-            else "current"
-        )  # fmt: skip
-        lag = (caller.now - row.seen_at) // 1_000_000 if silent or row.behind else 0
-        status = _status.decode(row.status) if row.status else None
-        rows.append(
-            GatewayRow(
-                row.site_id,
-                row.id,
-                state,
-                row.enrolled_at,
-                row.seen_at,
-                row.revoked_at,
-                row.behind,
-                lag,
-                row.epoch,
-                status,
-            )
-        )
-    return answer(request, Gateways(rows, ""))
+        return answer(request, Gateways(await read_fleet(conn, scope, caller.now), ""))
 
 
 @post("/sites/{site:str}/enrolment-codes", operation_id="make_enrolment_code")

@@ -8,7 +8,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from cloud.errors import (
     BadInputError,
@@ -21,6 +21,7 @@ from cloud.errors import (
     TooLargeError,
     UnauthorizedError,
 )
+from cloud.store.database import sqlstate
 from runtime import Runtime
 from vocabulary.wire import TIME_HEADER
 
@@ -37,6 +38,10 @@ _PROBLEMS: tuple[tuple[type[CloudError], int, str, str], ...] = (
     (RateLimitedError, 429, "too-many-requests", "Too many requests"),
     (BusyError, 503, "busy", "The server is busy"),
 )
+#: PostgreSQL's classes of errors that pass: connection, rollback for others' sake, resources, locks, operator.
+_PASSING = ("08", "40", "53", "55", "57")
+#: PostgreSQL's codes for text that it cannot hold.
+_UNTEXT = frozenset({"22021", "22P05"})
 _TITLES = {status: (name, title) for _, status, name, title in _PROBLEMS} | {
     405: ("method-not-allowed", "This method is not offered here"),
     500: ("internal", "Something went wrong here"),
@@ -88,9 +93,18 @@ class Problems:
         detail = f"nothing answers at {request.url.path}" if nowhere else error.detail
         return problem(error.status_code, detail, headers, fields)
 
-    def busy(self, _: Request[Any, Any, Any], error: OperationalError) -> Response[bytes]:
+    def database(self, request: Request[Any, Any, Any], error: DBAPIError) -> Response[bytes]:
+        """What the database refused: because it was busy or away, because of a text that it cannot hold, or by our fault."""
+        state = sqlstate(error)
+        if isinstance(error, OperationalError) or error.connection_invalidated or state.startswith(_PASSING):
+            return self.busy(request, error)
+        if state in _UNTEXT:
+            return problem(400, "a text in the request holds the character U+0000; leave it out")
+        return self.crash(request, error)
+
+    def busy(self, _: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         """The database is locked by another process, or away: the sender tries again."""
-        _log.warning("database.unavailable", error=str(error.orig))
+        _log.warning("database.unavailable", error=str(getattr(error, "orig", None) or error))
         return problem(503, "the database cannot be reached just now; try again", {"retry-after": "5"})
 
     def crash(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

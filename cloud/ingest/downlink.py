@@ -6,6 +6,7 @@ import asyncio
 from collections import OrderedDict
 
 import msgspec
+import zstandard
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -23,6 +24,8 @@ LONGEST_WAIT_S = 30
 #: Documents that were cancelled, and transfers that were closed, are told for a week, microseconds: goods may still move
 #: against a cancelled one, and the receiver of a closed transfer books what did not come.
 ENDED_US = 7 * 86_400_000_000
+#: zstd level: the cheap one, for a downlink is made anew at each change; it repeats itself enough.
+LEVEL = 3
 #: Sites whose downlink stays encoded in memory.
 KEPT = 200
 
@@ -66,7 +69,7 @@ async def read_downlink(conn: AsyncConnection, site_id: str, version: str, now: 
         .order_by(d.opened_at, d.id)
     )
     commands = await conn.execute(
-        select(c.body).where(c.site_id == site_id, c.result == "").order_by(c.created_at, c.id)
+        select(c.body).where(c.site_id == site_id, c.result == "", c.expires_at > now).order_by(c.created_at, c.id)
     )
     return Downlink(
         version,
@@ -91,7 +94,10 @@ class Downlinks:
         self._encoded: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     async def poll(self, site_id: str, known: str, wait_s: float) -> tuple[str, bytes | None]:
-        """(version, body), as soon as the version differs from `known`; (known, None) after `wait_s` seconds or at the end."""
+        """(version, body as a zstd frame), as soon as the version differs from `known`.
+
+        (known, None) after `wait_s` seconds, or when the server stops.
+        """
         with self._changes.subscribe() as news:
             version = await self._version(site_id)
             try:
@@ -117,6 +123,7 @@ class Downlinks:
             return kept[1]
         async with reading(self._engine) as conn:
             body = _encoder.encode(await read_downlink(conn, site_id, version, self._runtime.now()))
+        body = zstandard.ZstdCompressor(level=LEVEL).compress(body)
         self._encoded[site_id] = (version, body)
         if len(self._encoded) > KEPT:
             self._encoded.popitem(last=False)

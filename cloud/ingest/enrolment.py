@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from hashlib import sha256
 
+import msgspec
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,13 +13,16 @@ from cloud.errors import BadInputError, ConflictError, DeniedError, NotFoundErro
 from cloud.ingest.batch import epoch_of
 from cloud.ingest.opening import page_count
 from cloud.store import audit, lanes, schema
+from cloud.store.database import lock_sites
 from runtime import Runtime
-from vocabulary.wire import Enrolled, Enrolment
+from vocabulary.wire import Command, CorrectMovement, Enrolled, Enrolment
 
 #: 128 bits: not to be guessed within the hour that a code lives.
 CODE_BYTES = 16
 #: Microseconds a code is good for: one hour, the time of an installation.
 CODE_LIFE_US = 3_600 * 1_000_000
+
+_command = msgspec.json.Decoder(Command)
 
 
 async def make_code(conn: AsyncConnection, runtime: Runtime, site_id: str, *, replaces: bool, actor: str) -> str:
@@ -70,6 +74,7 @@ async def enrol(conn: AsyncConnection, runtime: Runtime, wanted: Enrolment) -> E
         raise DeniedError(
             "the code is unknown, used or older than an hour; make a new one: evercount-cloud enrolment-code"
         )
+    await lock_sites(conn, code.site_id)  # of two codes for a site the second one sees what the first one did
     if not code.replaces and await _present(conn, code.site_id):
         raise ConflictError(
             f"site {code.site_id} has an enrolled gateway; a replacement needs a code made with --replace"
@@ -85,6 +90,7 @@ async def enrol(conn: AsyncConnection, runtime: Runtime, wanted: Enrolment) -> E
     row = (code.site_id, gateway_id, wanted.public_key, wanted.epoch, wanted.hardware[:500], now, None, now, 0, "", 0)
     await lanes.put(conn, schema.gateway, [row])
     await conn.execute(update(schema.enrolment_code).where(c.code_hash == code_hash).values(used_at=now))
+    await _withdraw_corrections(conn, code.site_id, wanted.epoch, now)
     await audit.record(
         conn, now, f"gateway:{gateway_id}", "gateway.enrol", code.site_id, gateway_id, {"replaces": code.replaces}
     )
@@ -92,6 +98,22 @@ async def enrol(conn: AsyncConnection, runtime: Runtime, wanted: Enrolment) -> E
     site = (await conn.execute(select(s.name, s.zone).where(s.id == code.site_id))).one()
     pages = await page_count(conn, code.site_id, wanted.epoch)
     return Enrolled(gateway_id, code.site_id, site.name or code.site_id, site.zone, pages, now)
+
+
+async def _withdraw_corrections(conn: AsyncConnection, site_id: str, epoch: str, now: int) -> None:
+    """Corrections name rows of the ledger that they were sent to: in a new one those numbers stand for other rows."""
+    c, e = schema.command.c, schema.epoch.c
+    epochs = (await conn.execute(select(e.epoch).where(e.site_id == site_id))).scalars().all()
+    if epoch_of(epoch) in epochs:
+        return
+    waiting = await conn.execute(select(c.id, c.body).where(c.site_id == site_id, c.result == ""))
+    for row in waiting.all():
+        if isinstance(_command.decode(row.body).order, CorrectMovement):
+            await conn.execute(
+                update(schema.command)
+                .where(c.site_id == site_id, c.id == row.id)
+                .values(result="refused", text="The gateway was replaced; decide it anew.", finished_at=now)
+            )
 
 
 def _public_key(text: str) -> bytes:

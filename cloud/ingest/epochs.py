@@ -15,11 +15,12 @@ from vocabulary.wire import Conflict, Head
 
 @dataclass(slots=True)
 class Branch:
-    """An epoch's head here."""
+    """An epoch's head here. `left`: rows of its parent behind the one that it grew from, told once, when it was made."""
 
     epoch: int
     seq: int
     hash: bytes
+    left: int = 0
 
 
 async def find_branch(conn: AsyncConnection, site_id: str, epoch: int) -> Branch | None:
@@ -51,6 +52,8 @@ async def open_branch(conn: AsyncConnection, batch: Batch, now: int) -> Branch |
                 trunk.hash.hex() if trunk else genesis(epoch_of(parent_epoch)).hex(),
             )
         branch.seq, branch.hash = parent_seq, parent_hash
+        trunk = await find_branch(conn, site_id, epoch_of(parent_epoch))
+        branch.left = max(0, trunk.seq - parent_seq) if trunk else 0
     e = schema.epoch.c
     ordinal = (await conn.execute(select(func.count()).where(e.site_id == site_id))).scalar_one() + 1
     await conn.execute(

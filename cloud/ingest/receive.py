@@ -8,14 +8,15 @@ like any other, and parked; nothing that a site sends can block its queue.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cloud.errors import BadInputError, DeniedError
+from cloud.errors import BadInputError, DeniedError, TooLargeError
+from cloud.ingest.alarms import REFUSALS, branched, instance_spoke, push_passed, push_refused
 from cloud.ingest.batch import Batch, read_batch
 from cloud.ingest.epochs import Branch, hash_at, open_branch
 from cloud.projections.calendar import BusinessDays
@@ -23,12 +24,13 @@ from cloud.projections.changes import Change, Changes
 from cloud.projections.parked import Parked, digest, no_effect, occurred_at, park
 from cloud.projections.project import Arrived, Site, project
 from cloud.store import lanes, schema
-from cloud.store.database import writing
+from cloud.store.database import is_bad_value, retrying, writing
 from runtime import Runtime
 from vocabulary.records import Record, kind_of
 from vocabulary.wire import Conflict, Pushed, Status
 
 _encoder = msgspec.json.Encoder()
+_status = msgspec.json.Decoder(Status)
 
 
 @dataclass(slots=True)
@@ -38,29 +40,53 @@ class Receiver:
     engine: AsyncEngine
     runtime: Runtime
     changes: Changes
+    #: gateway -> pushes refused in a row; one entry for each enrolled gateway at most
+    _refusals: dict[str, int] = field(default_factory=dict[str, int])
 
     async def push(self, gateway: str, site_id: str, body: bytes) -> Pushed | Conflict:
         """Store a push of `gateway`, enrolled for `site_id`. Raises BadInputError, TooLargeError, DeniedError."""
-        batch = read_batch(body)
+        try:
+            batch = read_batch(body)
+        except (BadInputError, TooLargeError) as error:
+            await self._refused(gateway, site_id, str(error))
+            raise
         if (batch.header.gateway, batch.header.site) != (gateway, site_id):
             raise DeniedError(f"gateway {gateway} speaks for site {site_id}, not for {batch.header.site}")
         decoded = [digest(line) for line in batch.bodies]
         try:
-            answer, position = await self._store(batch, decoded, careful=False)
-        except (DBAPIError, BadInputError, DeniedError):
+            answer, position = await self._stored(batch, decoded, careful=False)
+        except (BadInputError, DeniedError):
             raise
-        except Exception:  # one record's effect cannot be computed: find it, park it, keep the others
-            answer, position = await self._store(batch, decoded, careful=True)
+        except Exception as error:  # one record's effect cannot be computed: find it, park it, keep the others
+            if isinstance(error, DBAPIError) and not is_bad_value(error):
+                raise
+            answer, position = await self._stored(batch, decoded, careful=True)
+        if batch.bodies and self._refusals.pop(gateway, 0) >= REFUSALS:
+            async with writing(self.engine, site_id) as conn:
+                await push_passed(conn, site_id, gateway, self.runtime.now())
         if position:
             self.changes.publish(Change(site_id, ("records",), position, self.runtime.now()))
         return answer
+
+    async def _refused(self, gateway: str, site_id: str, reason: str) -> None:
+        """Count what is refused as it is; people are told when it does not end."""
+        self._refusals[gateway] = self._refusals.get(gateway, 0) + 1
+        if self._refusals[gateway] == REFUSALS:
+            async with writing(self.engine, site_id) as conn:
+                await push_refused(conn, site_id, gateway, reason, self.runtime.now())
+
+    async def _stored(
+        self, batch: Batch, decoded: list[Record | str], *, careful: bool
+    ) -> tuple[Pushed | Conflict, int]:
+        """Store a push, again where its transaction met another site's."""
+        return await retrying(self.engine, self.runtime, lambda: self._store(batch, decoded, careful=careful))
 
     async def _store(
         self, batch: Batch, decoded: list[Record | str], *, careful: bool
     ) -> tuple[Pushed | Conflict, int]:
         now = self.runtime.now()
         header = batch.header
-        async with writing(self.engine) as conn:
+        async with writing(self.engine, header.site) as conn:
             c = schema.site.c
             site = (
                 (await conn.execute(select(schema.site).where(c.id == header.site).with_for_update())).mappings().one()
@@ -68,6 +94,8 @@ class Receiver:
             branch = await open_branch(conn, batch, now)
             if isinstance(branch, Conflict):
                 return branch, 0
+            if branch.left:
+                await branched(conn, header.site, header.gateway, branch.seq, branch.left, now)
             conflict = await _fits(conn, batch, branch)
             if conflict is not None:
                 return conflict, 0
@@ -155,9 +183,9 @@ async def _derive(
         try:
             async with conn.begin_nested():
                 await project(conn, site, [row])
-        except DBAPIError:
-            raise
         except Exception as error:
+            if isinstance(error, DBAPIError) and not is_bad_value(error):
+                raise
             await park(
                 conn, site.id, [Parked(row.epoch, row.seq, batch.bodies[row.seq - first], no_effect(error))], now
             )
@@ -167,6 +195,11 @@ async def _heads(conn: AsyncConnection, batch: Batch, branch: Branch, status: St
     """Write the branch's head, what the gateway said of itself, and forget an advisory whose rows have arrived."""
     header = batch.header
     e, g, a = schema.epoch.c, schema.gateway.c, schema.advisory.c
+    if status.instance:
+        mine = (g.site_id == header.site) & (g.id == header.gateway)
+        said = (await conn.execute(select(g.status).where(mine))).scalar_one_or_none()
+        if not said or _status.decode(said).instance != status.instance:
+            await instance_spoke(conn, header.site, header.gateway, status.instance, now)
     await conn.execute(
         update(schema.epoch)
         .where(e.site_id == header.site, e.epoch == branch.epoch)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
+import zstandard
 from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cloud.access.limits import RateLimit
 from cloud.errors import BadInputError, UnauthorizedError
 from cloud.ingest import enrolment, opening
+from cloud.ingest.advisory import store_advisory
 from cloud.ingest.batch import epoch_of
 from cloud.ingest.downlink import LONGEST_WAIT_S, Downlinks
 from cloud.ingest.epochs import read_head
@@ -173,9 +175,10 @@ async def advisory(request: Request[Any, Any, Any], gateway: FromPath[str]) -> N
     signer = await paths.authenticate(request, gateway, body)
     if signer.revoked:
         raise UnauthorizedError(REVOKED.title)
-    async with writing(paths.engine) as conn:
-        await opening.store_advisory(conn, signer.site_id, body)
-    paths.changes.publish(Change(signer.site_id, ("gateways",), 0, paths.runtime.now()))
+    async with writing(paths.engine, signer.site_id) as conn:
+        whole = await store_advisory(conn, signer.site_id, body)
+    if whole:
+        paths.changes.publish(Change(signer.site_id, ("gateways",), 0, paths.runtime.now()))
 
 
 @get("/v1/gateways/{gateway:str}/opening", include_in_schema=False)
@@ -183,12 +186,13 @@ async def opening_page(
     request: Request[Any, Any, Any],
     gateway: FromPath[str],
     page: Annotated[int, QueryParameter(ge=0, le=1_000_000)] = 0,
+    epoch: Annotated[str, QueryParameter(max_length=19)] = "",
 ) -> Response[bytes]:
-    """The present stock, for a gateway that begins anew."""
+    """What is held of the site, for a gateway that begins anew or lacks a part of the past."""
     paths = _paths(request)
     signer = await paths.authenticate(request, gateway)
     async with reading(paths.engine) as conn:
-        return _json(await opening.read_page(conn, signer.site_id, page))
+        return _json(await opening.read_page(conn, signer.site_id, page, epoch))
 
 
 @get("/v1/gateways/{gateway:str}/downlink", include_in_schema=False)
@@ -208,7 +212,9 @@ async def downlink(
     headers = {"etag": f'"{version}"', "cache-control": "no-cache"}
     if body is None:
         return Response(b"", media_type=_JSON, status_code=304, headers=headers)
-    return Response(body, media_type=_JSON, headers=headers)
+    if "zstd" not in request.headers.get("accept-encoding", ""):
+        return Response(zstandard.ZstdDecompressor().decompress(body), media_type=_JSON, headers=headers)
+    return Response(body, media_type=_JSON, headers=headers | {"content-encoding": "zstd"})
 
 
 #: The handlers of all gateway paths; they need `gateways`, a `GatewayPaths`, in the application's state.

@@ -1,4 +1,7 @@
-"""News inside the process: what was committed, told to pages and long polls that wait for it."""
+"""News inside the process: what was committed, told to pages and long polls that wait for it.
+
+Where several processes share a database, `neighbours.py` carries the news between them.
+"""
 
 from __future__ import annotations
 
@@ -48,11 +51,21 @@ class Subscription:
         return self._news.popleft()
 
 
+#: Kinds that the counters of the site's own row tell: a neighbour needs no other.
+COUNTED = frozenset({"records", "downlink"})
+
+
 class Changes:
-    """Tells every subscriber what was committed; `counter` grows with each, so that a page can ask "anything new?"."""
+    """Tells every subscriber what was committed; `counter` grows with each, so that a page can ask "anything new?".
+
+    `shared`: several processes tell each other (`neighbours.follow`), and `counter` is the same in all of them.
+    """
 
     def __init__(self) -> None:
         self.counter = 0
+        self.shared = False
+        #: sites ("" = the network) with commits that the neighbours were not told yet, in order; one entry each at most
+        self.untold: dict[str, None] = {}
         #: set when the program stops: who waits for news goes home
         self.closed = False
         self._subscriptions: dict[int, Subscription] = {}
@@ -60,7 +73,14 @@ class Changes:
 
     def publish(self, change: Change) -> None:
         """Tell all subscribers; called after the commit has returned."""
-        self.counter += 1
+        if not self.shared:
+            self.counter += 1
+        elif not COUNTED.issuperset(change.kinds):
+            self.untold[change.site_id] = None
+        self.tell(change)
+
+    def tell(self, change: Change) -> None:
+        """Tell this process's subscribers what a neighbour committed."""
         for subscription in self._subscriptions.values():
             subscription.offer(change)
 

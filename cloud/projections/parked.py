@@ -60,7 +60,8 @@ def digest(body: bytes) -> Record | str:
 
 def no_effect(error: Exception) -> str:
     """Why a record is parked that can be read, but whose projection failed with `error`."""
-    return f"its effect cannot be computed: {error or type(error).__name__}"
+    cause = getattr(error, "orig", None) or error  # a database's refusal without its statement
+    return f"its effect cannot be computed: {cause or type(cause).__name__}"
 
 
 def occurred_at(record: Record) -> int | None:

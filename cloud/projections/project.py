@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.projections import clock, documents, reports, transfers, units
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.daily import DAILY_FLOWS, DailyChanges
+from cloud.projections.exceptions import late_returns, report_late_return
 from cloud.projections.flows import flow_of, stock_change
 from cloud.projections.items import StockChange, change_items
 from cloud.store import lanes, schema
@@ -83,8 +84,11 @@ async def _run(conn: AsyncConnection, site: Site, rows: Sequence[Arrived]) -> No
         return
     changes = Changes()
     await units.load(conn, site.id, changes.stock, touched_units(row.record for row in rows))
+    returned: list[tuple[Arrived, list[str]]] = []
     for row in rows:
         if isinstance(row.record, Movement):
+            if came_back := late_returns(changes.stock, row.record):
+                returned.append((row, came_back))
             _movement(changes, site, row, row.record)
         apply(changes.stock, row.seq, row.record)
     await lanes.append(conn, schema.movement_line, changes.lines)
@@ -99,6 +103,9 @@ async def _run(conn: AsyncConnection, site: Site, rows: Sequence[Arrived]) -> No
     for row in rows:
         if not isinstance(row.record, Movement | Document):
             await reports.store(conn, site.id, row.position, row.record, live=site.live)
+    if site.live:
+        for row, came_back in returned:
+            await report_late_return(conn, site.id, came_back, row.received_at, row.seq)
     await lanes.add(conn, schema.daily, list(changes.daily.rows(site.id)))
     if changes.stock.done:
         told = await documents.advance(conn, site.id, changes.stock.done, rows[-1].received_at, live=site.live)

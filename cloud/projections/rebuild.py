@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import groupby
@@ -13,12 +13,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.projections.calendar import BusinessDays
+from cloud.projections.clock import named_rows
 from cloud.projections.daily import DAILY_FLOWS, ORDERED, DailyChanges
 from cloud.projections.documents import is_demand
 from cloud.projections.late import Late
 from cloud.projections.parked import Parked, digest, no_effect, occurred_at, park, read_parked
 from cloud.projections.project import Arrived, Site, project
 from cloud.store import lanes, schema
+from cloud.store.database import is_bad_value
 from vocabulary import chain, records
 
 #: Records derived in one go: bounds memory.
@@ -97,7 +99,9 @@ async def rebuild_site(
         await conn.execute(delete(table).where(table.c.site_id == site_id))
     await _demand_of_documents(conn, site_id)
     c, position, result = schema.ledger.c, 0, Rebuilt()
-    late = Late(site_id, days, await read_parked(conn, site_id))
+    parked = await read_parked(conn, site_id)
+    await _as_recorded(conn, site_id, parked)
+    late = Late(site_id, days, parked)
     while True:
         found = (
             await conn.execute(
@@ -135,24 +139,23 @@ async def _derive(conn: AsyncConnection, site: Site, late: Late, rows: list[Arri
         async with conn.begin_nested():
             await _project(conn, site, late, rows)
         return {}
-    except DBAPIError:
-        raise
-    except Exception:  # one record's effect cannot be computed: find it, keep the others
+    except Exception as error:  # one record's effect cannot be computed: find it, keep the others
+        if isinstance(error, DBAPIError) and not is_bad_value(error):
+            raise
         failed: dict[tuple[int, int], str] = {}
     for row in rows:
         try:
             async with conn.begin_nested():
                 await _project(conn, site, late, [row])
-        except DBAPIError:
-            raise
         except Exception as error:
+            if isinstance(error, DBAPIError) and not is_bad_value(error):
+                raise
             failed[row.epoch, row.seq] = no_effect(error)
     return failed
 
 
 async def _project(conn: AsyncConnection, site: Site, late: Late, rows: list[Arrived]) -> None:
     """What was parked has not had its side effects yet; the rest had them when it arrived."""
-    await _as_recorded(conn, site.id, [row for row in rows if not late.is_late(row)])
     for row in rows:
         if late.is_late(row) and (at := occurred_at(row.record)) is not None:
             c = schema.ledger.c  # it was dated at its receipt; clock records have corrected that since
@@ -165,17 +168,15 @@ async def _project(conn: AsyncConnection, site: Site, late: Late, rows: list[Arr
         await project(conn, late.site if first_time else site, list(part))
 
 
-async def _as_recorded(conn: AsyncConnection, site_id: str, rows: list[Arrived]) -> None:
-    """The times of the ledger's rows as they were recorded: clock records among the rows correct them again."""
+async def _as_recorded(conn: AsyncConnection, site_id: str, parked: Set[tuple[int, int]]) -> None:
+    """The times of the ledger's rows as they were recorded: clock records correct them again, each at its turn."""
     c = schema.ledger.c
-    for row in rows:
-        if isinstance(row.record, records.ClockRecord):
-            where = (
-                (c.site_id == site_id)
-                & (c.epoch == row.epoch)
-                & c.seq.between(row.record.first_seq, row.record.last_seq)
-            )
-            await conn.execute(update(schema.ledger).where(where).values(occurred_at=c.occurred_at - row.record.shift))
+    query = select(c.epoch, c.seq, c.body).where(c.site_id == site_id, c.kind == "clock").order_by(c.position)
+    for row in (await conn.execute(query)).all():
+        record = digest(row.body)
+        if isinstance(record, records.ClockRecord) and (row.epoch, row.seq) not in parked:
+            where = await named_rows(conn, site_id, row.epoch, record)
+            await conn.execute(update(schema.ledger).where(where).values(occurred_at=c.occurred_at - record.shift))
 
 
 async def rebuild_daily(conn: AsyncConnection, site_id: str, days: BusinessDays) -> None:

@@ -16,6 +16,7 @@ from cloud.projections.daily import DailyChanges
 from cloud.projections.documents import COMPLETE, read_document, store_document
 from cloud.projections.units import read_holds
 from cloud.store import schema
+from cloud.store.database import lock_sites
 from vocabulary.document import Document, DocumentLine, ExpectedUnit
 from vocabulary.movement import Content
 from vocabulary.place import IN_TRANSIT
@@ -35,21 +36,23 @@ async def forward(conn: AsyncConnection, from_site: str, transfers: list[str], a
     told: list[str] = []
     d = schema.document.c
     for transfer in transfers:
-        found = (
-            await conn.execute(
-                select(d.site_id, d.body).where(
-                    d.id == transfer, d.type == "transfer", d.from_site == from_site, d.site_id == d.to_site
-                )
-            )
-        ).first()
-        if found is None or found.site_id == from_site:
+        mine = select(d.to_site).where(
+            d.site_id == from_site, d.id == transfer, d.type == "transfer", d.from_site == from_site
+        )
+        to_site = (await conn.execute(mine)).scalar_one_or_none()
+        if not to_site or to_site == from_site:
             continue  # the receiver's own rows, or a transfer that nobody opened here
-        before = read_document(found.body)
+        await lock_sites(conn, to_site)
+        theirs = select(d.body).where(d.site_id == to_site, d.id == transfer, d.type == "transfer")
+        body = (await conn.execute(theirs)).scalar_one_or_none()
+        if body is None:
+            continue
+        before = read_document(body)
         after = await _sent(conn, from_site, before)
         if after is None or before.state == "cancelled":
             continue
-        await _store(conn, found.site_id, after, at)
-        told.append(found.site_id)
+        await _store(conn, to_site, after, at)
+        told.append(to_site)
     return told
 
 

@@ -9,9 +9,11 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store import schema
+from cloud.store import lanes, schema
 
 _GENESIS = sha256(b"evercount audit 1").digest()
+#: Row of `meta` that whoever appends holds: rows of the log itself cannot be locked before they are there.
+_LOCK = "audit-writer"
 
 
 async def record(
@@ -24,8 +26,9 @@ async def record(
     detail: Mapping[str, object] | None = None,
 ) -> None:
     """Append what `actor` did, inside the caller's writing transaction. `action` is `noun.verb`; `detail` is plain data."""
+    await lanes.put(conn, schema.meta, [(_LOCK, "")])  # one writer at a time, until its commit: the row is locked
     a = schema.audit.c
-    last = (await conn.execute(select(a.n, a.hash).order_by(a.n.desc()).limit(1).with_for_update())).first()
+    last = (await conn.execute(select(a.n, a.hash).order_by(a.n.desc()).limit(1))).first()
     number, previous = (1, _GENESIS) if last is None else (last.n + 1, last.hash)
     text = msgspec.json.encode(detail or {}, order="sorted").decode()
     await conn.execute(

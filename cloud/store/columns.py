@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, LargeBinary, MetaData, Table, Text, false
 
+#: Text is compared by its bytes on both engines: the same order everywhere, and no index depends on a system's locale.
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"}  # same on both engines
 )
@@ -11,8 +14,8 @@ metadata = MetaData(
 
 def text_column(name: str, *, key: bool = False, default: str | None = "") -> Column[str]:
     if key:
-        return Column(name, Text, primary_key=True)
-    return Column(name, Text, nullable=default is None, server_default=default)
+        return Column(name, TEXT, primary_key=True)
+    return Column(name, TEXT, nullable=default is None, server_default=default)
 
 
 def int_column(name: str, *, key: bool = False, null: bool = False, default: int | None = 0) -> Column[int]:

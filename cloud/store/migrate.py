@@ -31,6 +31,12 @@ async def migrate(engine: AsyncEngine) -> str:
     return newest()
 
 
+async def downgrade(engine: AsyncEngine, version: str) -> None:
+    """Take the database back to `version`, in one transaction; "base" leaves nothing but Alembic's own table."""
+    async with writing(engine) as conn:
+        await conn.run_sync(lambda connection: command.downgrade(_config(connection), version))
+
+
 def newest() -> str:
     """The version that this program needs."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""

@@ -12,6 +12,7 @@ from sqlalchemy import Index
 
 from cloud.store.columns import bytes_column, flag_column, float_column, int_column, keyed_table, metadata, text_column
 from cloud.store.people import api_key, audit, meta, session, sign_in_link, user, user_role
+from cloud.store.processes import change_count, lease
 
 # --------------------------------------------------------------------------------------------------- network: facts
 
@@ -116,6 +117,17 @@ gateway = keyed_table(
     text_column("status"),
     int_column("clock_us"),
 )
+#: Processes that spoke for a gateway lately: `spoke_at` when it last took over from another one, `returns` how often it did
+#: so after it had been succeeded itself, which one machine alone cannot do.
+gateway_process = keyed_table(
+    "gateway_process",
+    text_column("site_id", key=True),
+    text_column("gateway", key=True),
+    text_column("instance", key=True),
+    int_column("first_at"),
+    int_column("spoke_at"),
+    int_column("returns"),
+)
 enrolment_code = keyed_table(
     "enrolment_code",
     bytes_column("code_hash", key=True),
@@ -174,6 +186,16 @@ advisory = keyed_table(
     text_column("site_id", key=True),
     int_column("epoch"),
     int_column("seq"),
+    int_column("at"),
+    bytes_column("body"),
+)
+
+#: Parts of an advisory whose others have not come yet.
+advisory_part = keyed_table(
+    "advisory_part",
+    text_column("site_id", key=True),
+    int_column("part", key=True),
+    int_column("epoch"),
     int_column("at"),
     bytes_column("body"),
 )
@@ -470,8 +492,9 @@ Index("ix_ledger_site_id_position", ledger.c.site_id, ledger.c.position, unique=
 Index("ix_exception_state", exception.c.state)
 
 __all__ = [
-    "advisory", "api_key", "audit", "balance", "command", "count_line", "customer", "cycle_run", "daily", "document",
-    "document_done", "document_line", "enrolment_code", "epoch", "exception", "forecast", "gateway", "inspection", "item",
-    "item_stock", "lane", "ledger", "lot", "meta", "metadata", "movement_line", "packaging", "parked", "place",
-    "recommendation", "session", "sign_in_link", "site", "supplier", "term", "unit", "user", "user_role",
+    "advisory", "advisory_part", "api_key", "audit", "balance", "change_count", "command", "count_line", "customer",
+    "cycle_run", "daily", "document", "document_done", "document_line", "enrolment_code", "epoch", "exception", "forecast",
+    "gateway", "gateway_process", "inspection", "item", "item_stock", "lane", "lease", "ledger", "lot", "meta", "metadata",
+    "movement_line", "packaging", "parked", "place", "recommendation", "session", "sign_in_link", "site",
+    "supplier", "term", "unit", "user", "user_role",
 ]  # fmt: skip

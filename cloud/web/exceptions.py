@@ -180,7 +180,7 @@ async def answer_exception(request: HtmlRequest) -> Redirect:
     visited.person.require("operate", verdict.site)
     services = visited.services
     decision = DecideException(verdict.kind, verdict.subject, verdict.state, verdict.reason, visited.person.actor)
-    async with writing(services.engine) as conn:
+    async with writing(services.engine, verdict.site) as conn:
         await judge(conn, services.runtime, verdict.site, decision)
     services.changes.publish(Change(verdict.site, ("exceptions", "downlink"), 0, services.runtime.now()))
     local = verdict.back.startswith("/exceptions")

@@ -1,29 +1,21 @@
-"""The gateways: who speaks, how far behind, with which devices, and whether their clocks can be trusted."""
+"""The gateways: who speaks, how far behind, with which devices, and whether clock, disk, ledger and key can be trusted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
 from litestar import Response, get
 from msgspec import Struct
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.ingest.fleet import GatewayState, read_fleet
 from cloud.store import schema
 from cloud.store.database import reading
 from cloud.web.freshness import SiteFreshness, sites_of
 from cloud.web.page import HtmlRequest, Visit, html, page, render, sheet, visit
 from cloud.web.words import iso
-from vocabulary.wire import Status
-
-#: Gateways shown: one for each site, and those that were replaced.
-LISTED = 500
-#: Microseconds by which a gateway's clock may differ before it is said: more than a request takes.
-CLOCK_OFF_US = 2_000_000
-
-_status = msgspec.json.Decoder(Status)
 
 
 class GatewayFilter(Struct, frozen=True, omit_defaults=True):
@@ -34,86 +26,43 @@ class GatewayFilter(Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class GatewayRow:
-    """A site's gateway. `lag_us`: how much older the newest record here is than its last contact, 0 when none is missing.
-
-    `clock_us`: how far its clock was from headquarters' at its last push. `row` and `head` as stored, None for none.
-    """
+    """A site and one of its gateways, None where it has none. `waiting` commands, `expired` ones among the last week's."""
 
     site: SiteFreshness
-    row: Any
-    status: Status | None
-    head: Any
-    lag_us: int
-    clock_us: int
+    gateway: GatewayState | None
     waiting: int
+    expired: int
     parked: int
-
-    @property
-    def revoked(self) -> bool:
-        """Whether another one took its place."""
-        return self.row is not None and self.row.revoked_at is not None
-
-    @property
-    def clock(self) -> str:
-        """What is to be said of its clock."""
-        if self.status is None:
-            return "unknown"
-        if not self.status.clock_trusted:
-            return "not trusted"
-        return "trusted" if abs(self.clock_us) <= CLOCK_OFF_US else "off"
 
 
 async def read_gateways(conn: AsyncConnection, visited: Visit) -> list[GatewayRow]:
-    """Every site's gateways, those in service first; four queries."""
+    """Every site's gateways, those in service first; five queries."""
     sites = await sites_of(conn, visited.person, visited.now)
     ids = [site.id for site in sites]
-    g, p, c, row, s, k = (
-        schema.gateway.c, schema.epoch.c, schema.command.c, schema.ledger.c, schema.site.c, schema.parked.c,
-    )  # fmt: skip
-    gateways = (
-        await conn.execute(
-            select(schema.gateway).where(g.site_id.in_(ids)).order_by(g.site_id, g.revoked_at.is_not(None), g.id)
-        )
-    ).all()[:LISTED]
-    heads = {
-        (head.site_id, str(head.epoch)): head
-        for head in await conn.execute(select(schema.epoch).where(p.site_id.in_(ids)).order_by(p.site_id, p.ordinal))
-    }
-    newest = {
+    c, s, k = schema.command.c, schema.site.c, schema.parked.c
+
+    def counted(table: object, *where: object):
+        query = select(func.count()).select_from(table).where(*where)  # type: ignore[arg-type]
+        return query.correlate(schema.site).scalar_subquery()
+
+    unanswered = (c.site_id == s.id, c.result == "")
+    counts = {
         one.id: one
         for one in await conn.execute(
             select(
                 s.id,
-                row.occurred_at,
-                select(func.count())
-                .where(c.site_id == s.id, c.result == "")
-                .select_from(schema.command)
-                .correlate(schema.site)
-                .scalar_subquery()
-                .label("waiting"),
-                select(func.count())
-                .where(k.site_id == s.id)
-                .select_from(schema.parked)
-                .correlate(schema.site)
-                .scalar_subquery()
-                .label("parked"),
-            )
-            .select_from(schema.site)
-            .outerjoin(schema.ledger, and_(row.site_id == s.id, row.position == s.position))
-            .where(s.id.in_(ids))
+                counted(schema.command, *unanswered, c.expires_at > visited.now).label("waiting"),
+                counted(schema.command, *unanswered, c.expires_at <= visited.now).label("expired"),
+                counted(schema.parked, k.site_id == s.id).label("parked"),
+            ).where(s.id.in_(ids))
         )
     }
+    fleet = await read_fleet(conn, lambda column: column.in_(ids), visited.now)
     found: list[GatewayRow] = []
     for site in sites:
-        mine = [one for one in gateways if one.site_id == site.id] or [None]
-        last = newest[site.id]
-        for one in mine:
-            status = _status.decode(one.status) if one is not None and one.status else None
-            behind = one.behind if one is not None else 0
-            lag = max(0, visited.now - last.occurred_at) if behind and last.occurred_at else 0
-            off = one.clock_us if one is not None else 0
-            head = None if one is None else heads.get((site.id, one.epoch))
-            found.append(GatewayRow(site, one, status, head, lag, off, last.waiting, last.parked))
+        of = counts[site.id]
+        for one in [one for one in fleet if one.site_id == site.id] or [None]:
+            found.append(GatewayRow(site, one, of.waiting, of.expired, of.parked))
     return found
 
 
@@ -132,16 +81,24 @@ async def gateways_page(request: HtmlRequest) -> Response[str]:
 
 
 def _sheet(rows: list[GatewayRow]) -> Response[str]:
-    head = ("site", "gateway", "state", "last_contact", "behind_records", "behind_seconds", "clock", "disk_free",
-            "devices", "reads_per_second", "epoch", "seq", "hash")  # fmt: skip
-    lines = [
-        (one.site.id, "" if one.row is None else one.row.id, "revoked" if one.revoked else one.site.state,
-         "" if one.row is None or not one.row.seen_at else iso(one.row.seen_at),
-         0 if one.row is None else one.row.behind, one.lag_us // 1_000_000, one.clock,
-         None if one.status is None else one.status.disk_free, 0 if one.status is None else len(one.status.devices),
-         0 if one.status is None else sum(device.reads_per_second for device in one.status.devices),
-         "" if one.head is None else str(one.head.epoch), None if one.head is None else one.head.seq,
-         "" if one.head is None else one.head.hash.hex())
-        for one in rows
-    ]  # fmt: skip
+    head = ("site", "gateway", "state", "last_contact", "behind_records", "behind_seconds", "clock", "clock_offset_us",
+            "disk_free", "disk", "disk_days", "chain", "checked_at", "devices", "reads_per_second", "version", "epoch", "seq",
+            "hash", "branches", "alarms")  # fmt: skip
+    lines: list[tuple[str | int | float | None, ...]] = []
+    for row in rows:
+        one = row.gateway
+        if one is None:
+            lines.append((row.site.id, "", "no gateway", *[None] * (len(head) - 3)))
+            continue
+        status, branch = one.status, one.head
+        lines.append(
+            (row.site.id, one.id, one.state, iso(one.seen_at) if one.seen_at else "", one.lag_records, one.lag_seconds,
+             one.clock, one.clock_offset_us,
+             *((None,) * 8 if status is None else
+               (status.disk_free, status.disk, None if status.disk_days < 0 else status.disk_days, status.chain or "good",
+                iso(status.checked_at) if status.checked_at else "", len(status.devices),
+                sum(device.reads_per_second for device in status.devices), status.version)),
+             one.epoch, branch.seq if branch else None, branch.hash if branch else "", len(one.branches),
+             "; ".join(alarm.kind for alarm in one.alarms))
+        )  # fmt: skip
     return sheet("gateways", head, lines)

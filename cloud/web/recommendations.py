@@ -251,7 +251,7 @@ async def answer_recommendation(
     visited.person.require("approve", site_id)
     answer = await read_form(request, Answer)
     services = visited.services
-    async with writing(services.engine) as conn:
+    async with writing(services.engine, site_id) as conn:
         before = await find(conn, site_id, name)
         decision = decision_of(answer, before.quantity, visited.now)
         row = await decide(conn, services.runtime, visited.person.actor, site_id, name, decision)

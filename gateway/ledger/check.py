@@ -5,14 +5,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from gateway.errors import LedgerDamagedError
-from gateway.ledger.balances import LedgerState, load_tables, rebuild
-from gateway.ledger.checkpoint import record_for, snapshots
+from gateway.ledger.balances import Follower, rebuild
+from gateway.ledger.checkpoint import record_for
+from gateway.ledger.migrate import versions
+from gateway.ledger.packing import unpack
+from gateway.ledger.snapshot import STATE, digest_of_file, snapshots
 from gateway.ledger.store import Branch
 from vocabulary.chain import genesis, link
 from vocabulary.records import Checkpoint, Record, decode, encode
@@ -22,9 +25,13 @@ FAULTS_LISTED = 50
 #: Rows between two calls of the progress callback.
 PROGRESS_ROWS = 10_000
 
+_Row = tuple[Any, ...]
+
 
 class Report(msgspec.Struct):
-    """What verify-ledger found. `ok` is the answer; `applied_seq` the row up to which the derived tables stand."""
+    """What verify-ledger found. `ok` is the answer; `applied_seq` the row up to which the derived tables stand, `base_seq`
+    the last row that retention has cut. `warnings`: what could not be checked.
+    """
 
     path: str
     ok: bool = True
@@ -34,11 +41,13 @@ class Report(msgspec.Struct):
     last_seq: int = 0
     head_hash: str = ""
     applied_seq: int = 0
+    base_seq: int = 0
     balances: int = 0
     units: int = 0
     checkpoints: int = 0
     faults: list[str] = msgspec.field(default_factory=list[str])
     faults_not_listed: int = 0
+    warnings: list[str] = msgspec.field(default_factory=list[str])
 
     def fault(self, text: str) -> None:
         """Add something that is wrong."""
@@ -53,11 +62,11 @@ def verify_ledger(path: Path, progress: Callable[[int], None] = lambda rows: Non
     """Check the whole ledger at `path` without changing it; a gateway may be writing to it meanwhile.
 
     Checked: SQLite's integrity check; seq dense; the chain; canonical bytes re-encode to themselves; labels of the
-    branches; checkpoint records and snapshot files; derived tables = sum of the ledger. Raises LedgerDamagedError when
+    branches; checkpoint records and snapshot files; derived tables = sum of the ledger, which begins with the snapshot of
+    the first row kept where retention has cut rows. Raises LedgerDamagedError when
     the file is no ledger at all.
     """
-    if not path.is_file():
-        raise LedgerDamagedError(f"{path} does not exist: name the ledger's file, such as /var/lib/evercount/ledger.db")
+    _must_exist(path)
     report = Report(str(path))
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as connection:
@@ -70,6 +79,7 @@ def verify_ledger(path: Path, progress: Callable[[int], None] = lambda rows: Non
 
 def rebuild_ledger(path: Path) -> None:
     """Make the derived tables of the ledger at `path` again; no gateway may be writing to it. Raises LedgerDamagedError."""
+    _must_exist(path)
     try:
         with closing(sqlite3.connect(path, isolation_level=None, timeout=1.0)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
@@ -78,6 +88,11 @@ def rebuild_ledger(path: Path) -> None:
             connection.execute("COMMIT")
     except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
         raise LedgerDamagedError(f"{path} cannot be rebuilt: {error}") from error
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise LedgerDamagedError(f"{path} does not exist: name the ledger's file, such as /var/lib/evercount/ledger.db")
 
 
 def _verify(connection: sqlite3.Connection, path: Path, report: Report, progress: Callable[[int], None]) -> None:
@@ -92,35 +107,42 @@ def _verify(connection: sqlite3.Connection, path: Path, report: Report, progress
         report.fault("the first epoch does not begin with its genesis hash")
         return
     report.epoch = str(branches[-1].epoch)
-    applied = connection.execute("SELECT seq FROM position WHERE name = 'applied'").fetchone()
-    report.applied_seq = applied[0] if applied else 0
-    state = LedgerState()
-    rows = _Rows(path, report, branches)
-    if report.applied_seq == 0:
-        _compare(connection, state, report)
-    for seq, epoch, body, stored in connection.execute("SELECT seq, epoch, body, hash FROM ledger ORDER BY seq"):
-        record = rows.check(seq, epoch, body, stored)
-        if record is not None:
-            if isinstance(record, Checkpoint):
-                _check_checkpoint(record, seq, state, report, path)
-            state.apply(seq, record)
-            state.flushed()
-        if seq == report.applied_seq:
-            _compare(connection, state, report)
-        if report.rows % PROGRESS_ROWS == 0:
-            progress(report.rows)
+    positions = {name: (seq, last) for name, seq, last in connection.execute("SELECT name, seq, hash FROM position")}
+    report.applied_seq = positions.get("applied", (0, None))[0]
+    report.base_seq, base_hash = positions.get("base", (0, branches[0].parent_hash))
+    report.last_seq = report.base_seq
+    rows = _Rows(report, branches, base_hash)
+    with closing(sqlite3.connect("", isolation_level=None)) as scratch:  # a temporary file, for there may be many units
+        derived = _Derived(connection, scratch, path, report)
+        if report.applied_seq == report.base_seq:
+            derived.compare()
+        for seq, epoch, body, stored in connection.execute(
+            "SELECT seq, epoch, body, hash FROM ledger WHERE seq > ? ORDER BY seq", (report.base_seq,)
+        ):
+            record = rows.check(seq, epoch, unpack(body) if isinstance(body, bytes) else body, stored)
+            if record is not None:
+                derived.apply(seq, record)
+            if seq == report.applied_seq:
+                derived.compare()
+            if report.rows % PROGRESS_ROWS == 0:
+                progress(report.rows)
+        derived.close()
+    if report.applied_seq < report.base_seq:
+        report.fault(
+            f"the derived tables stand at row {report.applied_seq}, the ledger begins at row {report.base_seq + 1}; "
+            "rebuild with --rebuild"
+        )
     if report.applied_seq > report.last_seq:
         report.fault(f"the derived tables stand at row {report.applied_seq}, the ledger ends at row {report.last_seq}")
-    report.balances, report.units = len(state.stock.balances), len(state.stock.units)
 
 
 class _Rows:
     """Checks row after row: density, label, chain and canonical bytes."""
 
-    def __init__(self, path: Path, report: Report, branches: list[Branch]) -> None:
+    def __init__(self, report: Report, branches: list[Branch], before: object) -> None:
         self._report = report
         self._branches = branches
-        self._previous = branches[0].parent_hash
+        self._previous = before if isinstance(before, bytes) else b""
 
     def check(self, seq: int, epoch: int, body: object, stored: object) -> Record | None:
         """The record of a row, if it has one; what is wrong goes into the report. Damage may change even the types."""
@@ -154,46 +176,82 @@ class _Rows:
         return record
 
 
-def _check_checkpoint(record: Checkpoint, seq: int, state: LedgerState, report: Report, path: Path) -> None:
-    report.checkpoints += 1
-    if record_for(state.stock, record.at)[0] != record:
-        report.fault(f"the checkpoint in row {seq} does not agree with the rows before it")
-    file = snapshots(path).get(seq)
-    if file is not None and sha256(file.read_bytes()).hexdigest() != record.snapshot:
-        report.fault(f"{file} is not the snapshot that row {seq} names")
+class _Derived:
+    """Applies the rows to tables of its own, and compares with them what the ledger's tables and checkpoints say."""
+
+    def __init__(self, connection: sqlite3.Connection, scratch: sqlite3.Connection, path: Path, report: Report) -> None:
+        self._connection = connection
+        self._tables = scratch
+        self._path = path
+        self._report = report
+        self._follower: Follower | None = None
+        scratch.execute("PRAGMA synchronous = OFF")
+        scratch.execute("PRAGMA journal_mode = OFF")
+        for _, script in versions():
+            scratch.executescript(script)
+        try:
+            self._follower = Follower(connection, scratch, indexed=False)
+        except LedgerDamagedError as error:
+            report.warnings.append(f"{error}; the rows were checked, and not what they amount to")
+
+    def apply(self, seq: int, record: Record) -> None:
+        """The next row."""
+        if isinstance(record, Checkpoint):
+            self._check(record, seq)
+        if self._follower is not None:
+            self._follower.apply(seq, record)
+
+    def _check(self, record: Checkpoint, seq: int) -> None:
+        self._report.checkpoints += 1
+        if self._follower is not None:
+            self._follower.write()
+            if record_for(self._tables, self._follower.state.base, record.at) != record:
+                self._report.fault(f"the checkpoint in row {seq} does not agree with the rows before it")
+        file = snapshots(self._path).get(seq)
+        try:
+            if file is not None and digest_of_file(file) != record.snapshot:
+                self._report.fault(f"{file} is not the snapshot that row {seq} names")
+        except LedgerDamagedError:
+            self._report.fault(f"{file} is not the snapshot that row {seq} names")
+
+    def compare(self) -> None:
+        """Say where the derived tables differ from the ledger's rows."""
+        if self._follower is None:
+            return
+        self._follower.write()
+        for table in STATE:
+            values = {"base": self._follower.state.base} if ":base" in table.select else {}
+            told = self._connection.execute(table.select, values)
+            right = self._tables.execute(table.select, values)
+            wrong, first = _differences(told, right, table.key)
+            if wrong:
+                self._report.fault(
+                    f"{wrong} rows of the derived table for {table.name} differ from the ledger, "
+                    f"the first for {first}; rebuild with --rebuild"
+                )
+
+    def close(self) -> None:
+        """Say how much the rows amount to."""
+        if self._follower is not None:
+            self._follower.write()
+            found = record_for(self._tables, self._follower.state.base, 0, "-")
+            self._report.balances, self._report.units = found.balances, found.units
 
 
-def _compare(connection: sqlite3.Connection, state: LedgerState, report: Report) -> None:
-    """Say where the derived tables differ from the ledger's rows."""
-    try:
-        tables = load_tables(connection)
-    except sqlite3.Error:
-        raise
-    except Exception as error:  # whatever stands in them, it is not what was derived
-        report.fault(f"the derived tables cannot be read: {error}; rebuild with --rebuild")
-        return
-    named: tuple[tuple[str, Iterable[tuple[object, object]], Iterable[tuple[object, object]]], ...] = (
-        ("balance", tables.stock.balances.items(), state.stock.balances.items()),
-        ("unit", tables.stock.units.items(), state.stock.units.items()),
-        ("content", tables.stock.held.items(), state.stock.held.items()),
-        ("container", _order(tables).items(), _order(state).items()),
-        ("lot", tables.stock.lots.items(), state.stock.lots.items()),
-        ("count", tables.stock.counts.items(), state.stock.counts.items()),
-        ("document", tables.stock.documents.items(), state.stock.documents.items()),
-        ("progress", tables.stock.done.items(), state.stock.done.items()),
-        ("reversal", tables.reversals.items(), state.reversals.items()),
-        ("command", tables.commands.items(), state.commands.items()),
-        ("exception", tables.exceptions.items(), state.exceptions.items()),
-    )
-    for name, found, derived in named:
-        told, right = dict(found), dict(derived)
-        wrong = [key for key in {**told, **right} if told.get(key) != right.get(key)]
-        if wrong:
-            report.fault(
-                f"{len(wrong)} rows of the derived table for {name} differ from the ledger, "
-                f"the first for {wrong[0]}; rebuild with --rebuild"
-            )
-
-
-def _order(state: LedgerState) -> dict[str, list[str]]:
-    return {container: list(units) for container, units in state.stock.children.items()}
+def _differences(told: Iterable[_Row], right: Iterable[_Row], key: int) -> tuple[int, _Row]:
+    """How many rows differ between two lists of rows ordered by their first `key` columns, and the key of the first."""
+    wrong, first = 0, ()
+    ones, others = iter(told), iter(right)
+    one, other = next(ones, None), next(others, None)
+    while one is not None or other is not None:
+        if one == other:
+            one, other = next(ones, None), next(others, None)
+            continue
+        wrong += 1
+        name = min(row[:key] for row in (one, other) if row is not None)
+        first = first or name
+        if one is not None and one[:key] == name:
+            one = next(ones, None)
+        if other is not None and other[:key] == name:
+            other = next(others, None)
+    return wrong, first

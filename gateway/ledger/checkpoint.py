@@ -2,76 +2,91 @@
 
 from __future__ import annotations
 
-import os
-from hashlib import sha256
-from pathlib import Path
+import sqlite3
 
-import msgspec
-
+from gateway.errors import LedgerUnavailableError
+from gateway.ledger.balances import base_of
 from gateway.ledger.file import LedgerFile, Receipt
+from gateway.ledger.packing import unpack
+from gateway.ledger.snapshot import digest_of_tables, snapshot_beside, snapshots, write
 from gateway.ledger.writer import LedgerWriter
 from gateway.transactions.catalogue import Catalogue
 from gateway.transactions.intents import Recorded
-from vocabulary.records import Checkpoint
-from vocabulary.stock import Stock, Unit
+from vocabulary.records import Checkpoint, decode, kind_of
+
+__all__ = ["checkpoint_at", "record_for", "snapshots", "take"]
 
 #: Snapshot files kept beside the ledger: the newest, and one in case it is damaged.
 KEPT = 2
+#: Microseconds between two older ones that are kept, for retention to cut at: each is a few MB on a busy site, and rows stay
+#: at most this much longer.
+SPACING_US = 7 * 86_400 * 1_000_000
 
 
-def snapshot(stock: Stock) -> bytes:
-    """The stock as canonical JSON: equal stock gives equal bytes. Units that left the site are not in it."""
-    return msgspec.json.encode(
-        {
-            "applied_seq": stock.applied_seq,
-            "balances": sorted((*key, *amount) for key, amount in stock.balances.items()),
-            "units": sorted(_unit(name, unit) for name, unit in stock.units.items()),
-            "lots": sorted((*pair, expiry) for pair, expiry in stock.lots.items()),
-            "counts": sorted((account.place, account.status, *mark) for account, mark in stock.counts.items()),
-            "documents": [stock.documents[name] for name in sorted(stock.documents)],
-            "done": sorted((name, sorted(lines.items())) for name, lines in stock.done.items()),
-        }
+def record_for(connection: sqlite3.Connection, base: int, at: int, digest: str = "") -> Checkpoint:
+    """The checkpoint record of the state in the tables of `connection` at time `at` (microseconds UTC)."""
+
+    def count(sql: str, *values: int) -> int:
+        return connection.execute(sql, values).fetchone()[0]
+
+    return Checkpoint(
+        at,
+        count("SELECT count(*) FROM balance"),
+        count("SELECT count(*) FROM unit WHERE body IS NOT NULL AND (here = 1 OR seq > ?)", base),
+        count("SELECT count(*) FROM document"),
+        digest or digest_of_tables(connection, base),
     )
 
 
-def _unit(name: str, unit: Unit) -> tuple[object, ...]:
-    holds = sorted((*goods, *amount) for goods, amount in unit.holds.items())
-    return (name, unit.account.place, unit.account.status, unit.container or "", unit.seq, unit.at, holds)
-
-
-def record_for(stock: Stock, at: int) -> tuple[Checkpoint, bytes]:
-    """The checkpoint record of `stock` at time `at` (microseconds UTC), and the snapshot that it names."""
-    body = snapshot(stock)
-    digest = sha256(body).hexdigest()
-    return Checkpoint(at, len(stock.balances), len(stock.units), len(stock.documents), digest), body
-
-
-def snapshots(ledger: Path) -> dict[int, Path]:
-    """The snapshot files beside a ledger, by the seq of their checkpoint record, oldest first."""
-    found = ledger.parent.glob(f"{ledger.name}.checkpoint-*")
-    return dict(sorted((int(path.name.rpartition("-")[2]), path) for path in found))
+def checkpoint_at(connection: sqlite3.Connection, seq: int) -> Checkpoint | None:
+    """The checkpoint record in row `seq`, if it is one."""
+    row = connection.execute("SELECT body FROM ledger WHERE seq = ?", (seq,)).fetchone()
+    body = unpack(row[0]) if row else b""
+    record = decode(body) if kind_of(body) == "checkpoint" else None
+    return record if isinstance(record, Checkpoint) else None
 
 
 async def take(writer: LedgerWriter, now: int) -> Receipt:
-    """Write a snapshot beside the ledger and record its hash; older ones but the last are removed.
+    """Write a snapshot beside the ledger and record its hash; older ones that nobody needs are removed.
 
     Raises LedgerUnavailableError; then no checkpoint was recorded.
     """
+    return await writer.perform(lambda file: _take(file, writer, now))
 
-    def work(file: LedgerFile) -> Receipt:
-        file.flush()
-        checkpoint, body = record_for(file.state.stock, now)
-        path = writer.path.with_name(f"{writer.path.name}.checkpoint-{file.head.seq + 1}")
-        with path.open("wb") as out:
-            out.write(body)
-            out.flush()
-            os.fsync(out.fileno())
-        (outcome,) = file.commit([[Recorded(occurred_at=now, record=checkpoint)]], Catalogue())
-        if isinstance(outcome, Exception):
+
+def _take(file: LedgerFile, writer: LedgerWriter, now: int) -> Receipt:
+    file.flush()
+    if file.state.flushed_seq != file.head.seq:
+        raise LedgerUnavailableError(
+            f"{writer.path}: the derived tables could not be written, so no checkpoint was taken"
+        )
+    path = snapshot_beside(writer.path, file.head.seq + 1)
+    base = file.state.base
+    try:
+        digest = write(file.connection, base, path)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise LedgerUnavailableError(f"{path} cannot be written: {error}") from error
+    checkpoint = record_for(file.connection, base, now, digest)
+    (outcome,) = file.commit([[Recorded(occurred_at=now, record=checkpoint)]], Catalogue())
+    if isinstance(outcome, Exception):
+        path.unlink(missing_ok=True)
+        raise outcome
+    _tidy(file, writer)
+    return outcome
+
+
+def _tidy(file: LedgerFile, writer: LedgerWriter) -> None:
+    """Remove snapshot files but the last ones, that of the first row kept, and one a week for retention to cut at."""
+    files = snapshots(writer.path)
+    first = base_of(file.connection) + 1
+    last = list(files)[-KEPT:]
+    spaced: int | None = None
+    for seq, path in files.items():
+        record = checkpoint_at(file.connection, seq) if seq >= first else None
+        if record is None:
+            path.unlink(missing_ok=True)  # its row is cut, or was never written
+        elif seq == first or spaced is None or record.at >= spaced + SPACING_US:
+            spaced = record.at
+        elif seq not in last:
             path.unlink(missing_ok=True)
-            raise outcome
-        for old in list(snapshots(writer.path).values())[:-KEPT]:
-            old.unlink(missing_ok=True)
-        return outcome
-
-    return await writer.perform(work)

@@ -17,11 +17,16 @@ class EvidenceStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._day = ""
-        #: lines not kept because the day's file is full or the disk refused them
+        #: True while the disk has no room to spare
+        self.stopped = False
+        #: lines not kept because of that, because the day's file is full or because the disk refused them
         self.refused = 0
 
     def keep(self, digest: str, evidence: bytes, at: int) -> None:
-        """Keep `evidence` (one JSON text) of time `at` (microseconds UTC) under `digest`."""
+        """Keep `evidence` (one JSON text) of time `at` (microseconds UTC) under `digest`, unless `stopped`."""
+        if self.stopped:
+            self.refused += 1
+            return
         moment = datetime.fromtimestamp(at / 1_000_000, UTC)
         day = moment.strftime("%Y-%m-%d")
         path = self._folder / f"{day}.jsonl"

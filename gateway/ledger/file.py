@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.errors import GatewayError, LedgerDamagedError, LedgerUnavailableError, PostingError
+from gateway.errors import GatewayError, LedgerCorruptError, LedgerUnavailableError, PostingError
 from gateway.ledger.balances import LedgerState, load, rebuild
+from gateway.ledger.migrate import DAMAGE_CODES
+from gateway.ledger.pages import log_goes_on
 from gateway.ledger.past import SqlitePast
 from gateway.ledger.posting import PostingState, post
 from gateway.ledger.store import BRANCH_SQL, HEAD_SQL, Branch, Head
@@ -44,6 +46,14 @@ class Receipt(NamedTuple):
 Outcome = Receipt | Exception
 
 
+class _Unsure(NamedTuple):
+    """A group whose COMMIT failed: it may have reached the disk all the same."""
+
+    after: Head
+    outcomes: dict[int, Outcome]
+    failure: LedgerUnavailableError
+
+
 class _HalfPostedError(Exception):
     """An entry failed after some of its rows were applied: the group starts again without it."""
 
@@ -54,11 +64,24 @@ class _HalfPostedError(Exception):
 
 
 class LedgerFile:
-    """The open file with its state in memory. After any failed write the state is dropped and read again."""
+    """The open file with its state in memory. After any failed write the state is dropped and read again.
 
-    def __init__(self, path: Path, posting: Post = post) -> None:
+    `make_room` frees disk space that was kept for the moment when there is no other, and says whether there was any.
+    """
+
+    def __init__(self, path: Path, posting: Post = post, make_room: Callable[[], bool] = lambda: False) -> None:
         self._path = path
         self._post = posting
+        self._make_room = make_room
+        self._committing = False
+        self._tried = Head(0, 0, b"")
+        self._unsure: _Unsure | None = None
+        #: why the disk takes nothing, in one sentence; empty while it does
+        self.fault = ""
+        #: writes that the disk refused
+        self.faults = 0
+        #: what was found damaged, in one sentence: nothing is written any more
+        self.damage = ""
         self._connection: sqlite3.Connection | None = None
         self._state = LedgerState()
         self._past: SqlitePast | None = None
@@ -69,7 +92,7 @@ class LedgerFile:
         self._acknowledged_kept = 0
 
     def open(self) -> Head:
-        """Open the file and read its state. Raises LedgerUnavailableError, LedgerDamagedError."""
+        """Open the file and read its state. Raises LedgerUnavailableError, LedgerCorruptError."""
         try:
             connection = self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -80,7 +103,12 @@ class LedgerFile:
             self._read()
         except sqlite3.Error as error:
             self.drop()
-            raise LedgerUnavailableError(f"{self._path} cannot be opened for writing: {error}") from error
+            if _is_full(error) and self._make_room():
+                return self.open()
+            raise unusable(error, f"{self._path} cannot be opened for writing: {error}") from error
+        except BaseException:
+            self.drop()
+            raise
         return self.head
 
     def _read(self) -> None:
@@ -110,7 +138,7 @@ class LedgerFile:
             state = rebuild(connection)
             connection.execute("COMMIT")
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
-            raise LedgerDamagedError(
+            raise LedgerCorruptError(
                 f"{self._path} holds a row that cannot be read ({error}); run evercount-gateway verify-ledger"
             ) from error
         state.flushed()
@@ -140,16 +168,19 @@ class LedgerFile:
 
     def close(self) -> None:
         """Write the derived tables and close."""
-        if self._connection is not None:
+        if self._connection is not None and not self.damage:
             self.flush()
         self.drop()
 
     def commit(self, entries: Sequence[Sequence[AnyIntent]], catalogue: Catalogue) -> list[Outcome]:
         """Post each entry, all of its intents or none, and commit them together.
 
-        The outcome of an entry is its receipt, or why it is not recorded; after a failed commit that is all of them.
+        The outcome of an entry is its receipt, or why it is not recorded; after a failed commit that is all of them. While
+        `unsure`, the disk does not tell whether they were recorded: `settle` does later.
         """
         outcomes: dict[int, Outcome] = {}
+        made_room = False
+        self._unsure = None
         while True:
             pending = [index for index in range(len(entries)) if not isinstance(outcomes.get(index), Exception)]
             try:
@@ -160,23 +191,106 @@ class LedgerFile:
                 outcomes[error.index] = error.cause
                 continue
             except (sqlite3.Error, GatewayError) as error:
-                failure = LedgerUnavailableError(f"{self._path}: nothing was recorded: {error}")
-                failure.__cause__ = error
-                outcomes.update(dict.fromkeys(pending, failure))
+                committing, failure = self._committing, self._failed(error)
+                room = _is_full(error) and not made_room and self._make_room()
+                unrecorded = {**outcomes, **dict.fromkeys(pending, failure)}
+                if committing:  # the rows may be on the disk all the same: look
+                    self._unsure = _Unsure(self._tried, outcomes, failure)
+                    outcomes = self._settled() or unrecorded
+                else:
+                    outcomes = unrecorded
+                if room and self._unsure is None and failure in outcomes.values():
+                    made_room = True
+                    outcomes = {index: one for index, one in outcomes.items() if one is not failure}
+                    continue
+            else:
+                self.fault = ""
             break
-        if self.head.seq - self._state.flushed_seq >= FLUSH_ROWS:
+        if self._connection is not None and self.head.seq - self._state.flushed_seq >= FLUSH_ROWS:
             self.flush()
         return [outcomes[index] for index in range(len(entries))]
+
+    @property
+    def unsure(self) -> bool:
+        """Whether it is not known yet if the last group was recorded."""
+        return self._unsure is not None
+
+    def settle(self) -> list[Outcome] | None:
+        """What became of the group that the disk did not tell of; None while it still does not."""
+        settled = self._settled()
+        return None if settled is None else [settled[index] for index in sorted(settled)]
+
+    def _settled(self) -> dict[int, Outcome] | None:
+        """Compare what the file holds with what the group had made, and see that it stays so.
+
+        Rows that are there may stand in the memory of the system only, after a failed sync: they are copied on and synced
+        again. Rows that are not there may stand in the log behind its end and come to life in a crash: then another commit,
+        of the cursor only, overwrites them.
+        """
+        unsure = self._unsure
+        assert unsure is not None
+        try:
+            self.drop()
+            self.open()
+            if self.head == unsure.after:
+                busy, _, _ = self.connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+                if busy:
+                    return None
+                self.fault = ""
+                outcomes = unsure.outcomes
+            else:
+                if log_goes_on(self._path):
+                    self.probe()
+                    if self.fault:
+                        return None
+                outcomes = {
+                    index: unsure.failure if isinstance(outcome, Receipt) else outcome
+                    for index, outcome in unsure.outcomes.items()
+                }
+        except (sqlite3.Error, GatewayError) as error:
+            self._failed(error)
+            self.drop()
+            return None
+        self._unsure = None
+        return outcomes
+
+    def probe(self) -> None:
+        """Try whether the disk takes a write; `fault` says so."""
+        try:
+            with self._transaction() as connection:
+                self._write_acknowledged(connection)
+        except (sqlite3.Error, GatewayError) as error:
+            if _is_full(error):
+                self._make_room()
+            self._failed(error)
+        else:
+            self.fault = ""
+
+    def _failed(self, error: Exception) -> LedgerUnavailableError:
+        """Note why nothing could be written, and say it to who asked."""
+        self.faults += 1
+        if isinstance(error, LedgerCorruptError) or _is_damage(error):
+            self.damage = str(error)
+        self.fault = f"{self._path} takes nothing: {error}"
+        failure = LedgerUnavailableError(f"{self._path}: nothing was recorded: {error}")
+        failure.__cause__ = error
+        return failure
 
     @contextlib.contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
         """One commit; whatever goes wrong inside drops the file and its state, for they may disagree."""
+        if self.damage:
+            raise LedgerUnavailableError(f"{self._path} is damaged and must be recovered first: {self.damage}")
+        self._committing = False
         connection = self.connection
         head = self.head
         try:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
+            self._tried = self.head
+            self._committing = True
             connection.execute("COMMIT")
+            self._committing = False
         except BaseException:
             self.head = head
             self.drop()  # closing rolls back
@@ -192,6 +306,8 @@ class LedgerFile:
                 bodies = [_canonical(record) for record in posted]
             except sqlite3.Error:
                 raise
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:  # posting reads rows of the past
+                raise LedgerCorruptError(f"{self._path} holds a row that cannot be read: {error}") from error
             except Exception as error:
                 if not records:
                     return error
@@ -223,8 +339,8 @@ class LedgerFile:
                 self._state.flush(connection)
                 self._write_acknowledged(connection)
             self._state.flushed()
-        except (sqlite3.Error, LedgerUnavailableError):
-            return  # the file is dropped; whoever writes next meets the fault and reports it
+        except (sqlite3.Error, GatewayError) as error:
+            self._failed(error)  # the file is dropped; whoever writes next meets the fault too
 
     def keep_acknowledged(self) -> None:
         """Write the cursor where it moved. Raises sqlite3.Error."""
@@ -248,6 +364,19 @@ class LedgerFile:
         self.branch = Branch(epoch, parent, common_seq, common_hash)
         self.head = self.head._replace(epoch=epoch)
         return self.head
+
+
+def unusable(error: Exception, text: str) -> GatewayError:
+    """The error for a file that SQLite refused with `error`: damaged, or out of reach for now."""
+    return LedgerCorruptError(text) if _is_damage(error) else LedgerUnavailableError(text)
+
+
+def _is_damage(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE_CODES
+
+
+def _is_full(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
 def _canonical(record: Record) -> bytes:

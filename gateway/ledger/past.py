@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from gateway.ledger.balances import LedgerState
+from gateway.ledger.packing import unpack
 from gateway.ledger.posting.history import CountRow, Row
+from gateway.ledger.units import decode_rows
 from vocabulary.count import Count
 from vocabulary.exception import ExceptionKind, ExceptionRecord
 from vocabulary.movement import Movement
 from vocabulary.place import Account
-from vocabulary.records import decode
+from vocabulary.records import Checkpoint, ClockRecord, decode
 
 _decode_exception = msgspec.json.Decoder(ExceptionRecord).decode
 
@@ -27,37 +29,50 @@ class SqlitePast:
 
     def group(self, seq: int) -> Sequence[Row]:
         stored = self._connection.execute('SELECT seq FROM group_row WHERE "group" = ?', (seq,))
-        return self._movements(sorted({seq, *(row[0] for row in stored), *self._state.group_rows.get(seq, ())}))
+        seqs = {seq, *(row[0] for row in stored), *self._state.group_rows.get(seq, ())}
+        return self._movements(sorted(one for one in seqs if one > self._state.base))
 
     def reversed_by(self, seq: int) -> int | None:
         return self._state.reversals.get(seq)
 
     def movements_of(self, unit: str, since: int) -> Sequence[Row]:
-        stored = self._connection.execute("SELECT at, seq FROM unit_row WHERE unit = ? AND at >= ?", (unit, since))
-        rows = _merged(stored, self._state.unit_rows.get(unit, ()), since)
-        return self._movements(seq for _, seq in sorted(rows))
+        base = self._state.base
+        stored = self._connection.execute(
+            "SELECT rows FROM unit WHERE unit = ? AND (here = 1 OR seq > ?)", (unit, base)
+        ).fetchone()
+        rows = dict.fromkeys((*(decode_rows(stored[0]) if stored else ()), *self._state.unit_rows.get(unit, ())))
+        return self._movements(seq for at, seq in sorted(rows) if at >= since and seq > base)
 
     def movements_at(self, account: Account, after: int) -> Sequence[Row]:
         stored = self._connection.execute(
-            "SELECT at, seq FROM account_row WHERE place = ? AND status = ? AND at > ?",
+            "SELECT at, seq FROM account_row"
+            " WHERE account = (SELECT id FROM account WHERE place = ? AND status = ?) AND at > ?",
             (account.place, account.status, after),
         )
-        rows = _merged(stored, self._state.account_rows.get(account, ()), after + 1)
-        return self._movements(sorted(seq for _, seq in rows))
+        recent = (row for row in self._state.account_rows.get(account, ()) if row[0] > after)
+        rows = dict.fromkeys((*stored, *recent))
+        return self._movements(sorted(seq for _, seq in rows if seq > self._state.base))
 
     def counts_of(self, account: Account, since: int) -> Sequence[CountRow]:
         if account not in self._state.stock.counts:
             return ()  # most accounts were never counted: no need to look
         stored = self._connection.execute(
-            "SELECT at, seq FROM count_row WHERE place = ? AND status = ? AND at >= ?",
+            "SELECT at, seq, body FROM count_row WHERE place = ? AND status = ? AND at >= ?",
             (account.place, account.status, since),
         )
-        found: list[CountRow] = []
-        for _, seq in sorted(_merged(stored, self._state.count_rows.get(account, ()), since)):
-            record = self._record(seq)
-            if isinstance(record, Count):
-                found.append(CountRow(seq, record))
-        return found
+        recent = (row for row in self._state.count_rows.get(account, ()) if row[0] >= since)
+        found = ((seq, decode(body)) for _, seq, body in sorted(dict.fromkeys((*stored, *recent))))
+        return [CountRow(seq, record) for seq, record in found if isinstance(record, Count)]
+
+    def cut(self) -> int:
+        return self._state.base
+
+    def cut_at(self) -> int:
+        first = self._record(self._state.base + 1) if self._state.base else None
+        return first.at if isinstance(first, Checkpoint) else 0
+
+    def corrections(self) -> Sequence[ClockRecord]:
+        return [record for _, record in self._state.clocks]
 
     def exception(self, kind: ExceptionKind, subject: str) -> ExceptionRecord | None:
         key = (kind, subject)
@@ -77,12 +92,4 @@ class SqlitePast:
 
     def _record(self, seq: int) -> object:
         row = self._connection.execute("SELECT body FROM ledger WHERE seq = ?", (seq,)).fetchone()
-        return decode(row[0]) if row else None
-
-
-def _merged(
-    stored: Iterable[tuple[int, int]], recent: Iterable[tuple[int, int]], since: int
-) -> dict[tuple[int, int], None]:
-    found = dict.fromkeys(stored)
-    found.update({row: None for row in recent if row[0] >= since})
-    return found
+        return decode(unpack(row[0])) if row else None

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import aiosqlite
 
 from gateway.errors import LedgerDamagedError, LedgerUnavailableError
+from gateway.ledger.packing import unpack
 from vocabulary.chain import link
 
 #: Seconds that a reader waits for a lock; only a schema change takes one that readers feel.
@@ -90,12 +91,17 @@ class LedgerReader:
         Each row is checked against the chain as it is read; raises LedgerDamagedError at the first that does not fit.
         """
         found = [
-            LedgerRow(*row)
-            for row in await self._rows(
+            LedgerRow(seq, _plain(body), stored)
+            for seq, body, stored in await self._rows(
                 "SELECT seq, body, hash FROM ledger WHERE seq >= ? ORDER BY seq LIMIT ?", (first_seq, limit)
             )
         ]
         previous = await self.hash_at(first_seq - 1)
+        base = await self._rows("SELECT seq FROM position WHERE name = 'base'") if previous is None else []
+        if base and first_seq <= base[0][0]:
+            raise LedgerDamagedError(
+                f"{self._path} begins at row {base[0][0] + 1}: what is before it was acknowledged and cut"
+            )
         total = 0
         for index, row in enumerate(found):
             if row.seq != first_seq + index or previous is None or not _follows(previous, row):
@@ -116,8 +122,8 @@ class LedgerReader:
     async def recent(self, limit: int, before: int = 2**62) -> list[LedgerRow]:
         """The last `limit` rows before row `before`, newest first."""
         return [
-            LedgerRow(*row)
-            for row in await self._rows(
+            LedgerRow(seq, _plain(body), stored)
+            for seq, body, stored in await self._rows(
                 "SELECT seq, body, hash FROM ledger WHERE seq < ? ORDER BY seq DESC LIMIT ?", (before, limit)
             )
         ]
@@ -128,6 +134,11 @@ class LedgerReader:
                 return [tuple(row) for row in await cursor.fetchall()]
         except sqlite3.DatabaseError as error:
             raise LedgerUnavailableError(f"{self._path} cannot be read: {error}") from error
+
+
+def _plain(body: Any) -> Any:
+    """The canonical bytes; damage may change even the type, which the chain then finds."""
+    return unpack(body) if isinstance(body, bytes) else body
 
 
 def _follows(previous: object, row: LedgerRow) -> bool:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.errors import LedgerUnavailableError
+import structlog
+
+from gateway.errors import GatewayError, LedgerCorruptError, LedgerUnavailableError
 from gateway.ledger.balances import LedgerState
-from gateway.ledger.file import LedgerFile, Post, Receipt
+from gateway.ledger.file import LedgerFile, Post, Receipt, unusable
+from gateway.ledger.marker import RunMarker, tail_fault
 from gateway.ledger.migrate import prepare
 from gateway.ledger.posting import post
+from gateway.ledger.recovery import Recovery, complete_recovery, epoch_of, recover
 from gateway.ledger.store import Branch, Head
 from gateway.transactions.catalogue import Catalogue
 from gateway.transactions.intents import AnyIntent
@@ -26,8 +31,16 @@ GROUP_ENTRIES = 64
 GROUP_S = 0.2
 #: Entries that wait for the writer at most; whoever submits beyond that waits for room.
 QUEUE_ENTRIES = 1_024
+#: Seconds until a disk that refused a write is tried again: often enough to go on soon, seldom enough to leave it alone.
+RETRY_S = 1.0
+#: Tries at the end of the program to learn what became of a group: a service manager waits some ten seconds.
+LAST_TRIES = 3
+#: Seconds within which headquarters must say what it holds before a damaged ledger is recovered without knowing.
+ASK_S = 10.0
 
 T = TypeVar("T")
+#: Asks headquarters for the last row that it holds of an epoch; None where it does not know.
+Held = Callable[[int], Awaitable[int | None]]
 
 
 class _Entry:
@@ -48,31 +61,101 @@ class LedgerWriter:
         self.committed = asyncio.Condition()
         #: how often somebody had to wait for room in the queue
         self.waited = 0
+        #: set once rows or pages were found damaged: close, and open again
+        self.damaged = asyncio.Event()
+        #: what became of the ledger when it was opened, where it was damaged
+        self.recovery: Recovery | None = None
+        #: whether the last gateway that had it open did not close it
+        self.unclean = False
         self._runtime = runtime
         self._file = file
+        self._marker = RunMarker(path)
         self._executor = runtime.executor("ledger")
         self._catalogue = Catalogue()
-        self._queue: asyncio.Queue[_Entry | _Step] = asyncio.Queue(QUEUE_ENTRIES)
+        self._queue: asyncio.Queue[_Entry] = asyncio.Queue(QUEUE_ENTRIES)
+        self._steps: asyncio.Queue[_Step] = asyncio.Queue(QUEUE_ENTRIES)
+        self._work = asyncio.Event()
+        self._unsettled: list[_Entry] = []
+        self._tries_left = LAST_TRIES
+        self._next_commit = 0.0
         self._head = Head(0, 0, b"")
         self._task: asyncio.Task[None] | None = None
-        self._closing = self._ended = False
+        self._closing = False
 
     @classmethod
-    async def open(cls, path: Path, runtime: Runtime, posting: Post = post) -> LedgerWriter:
+    async def open(
+        cls,
+        path: Path,
+        runtime: Runtime,
+        posting: Post = post,
+        make_room: Callable[[], bool] = lambda: False,
+        held: Held | None = None,
+    ) -> LedgerWriter:
         """Open the ledger at `path`, made when there is none (with a random epoch), and start writing.
 
-        Raises LedgerUnavailableError, LedgerDamagedError.
+        A damaged one is recovered first; `held` asks headquarters for the last row that it holds of an epoch. Raises
+        LedgerUnavailableError, LedgerDamagedError.
         """
-        writer = cls(path, runtime, LedgerFile(path, posting))
-        epoch = new_epoch(runtime)
+        writer = cls(path, runtime, LedgerFile(path, posting, make_room))
         try:
-            await writer._in_thread(lambda: prepare(path, epoch))
-            writer._head = await writer._in_thread(writer._file.open)
+            await writer._start(held)
         except BaseException:
             writer._stop_thread()
             raise
         writer._task = asyncio.create_task(writer._run(), name="ledger writer")
         return writer
+
+    async def _start(self, held: Held | None) -> None:
+        epoch = new_epoch(self._runtime)
+        try:
+            self._head = await self._in_thread(lambda: self._open_file(epoch))
+        except LedgerCorruptError as error:
+            log: structlog.typing.FilteringBoundLogger = structlog.get_logger("ledger")
+            log.error("the ledger is damaged and is being recovered", ledger=str(self.path), reason=str(error))
+            told = await self._ask(held)
+            now = self._runtime.now()
+            self.recovery = await self._in_thread(lambda: recover(self.path, epoch, now, told))
+            log.error("the ledger was recovered", what=self.recovery.text)
+            self._head = await self._in_thread(self._file.open)
+            await self._in_thread(self._mark)
+
+    def _open_file(self, epoch: int) -> Head:
+        """Open it in the writing thread; what a crash can have damaged is looked at before."""
+        try:
+            complete_recovery(self.path)
+            left = self._marker.left()
+        except OSError as error:
+            raise LedgerUnavailableError(f"{self.path} cannot be opened: {error}") from error
+        self.unclean = left is not None
+        if left:
+            raise LedgerCorruptError(left)
+        try:
+            if self.unclean and self.path.exists() and (fault := tail_fault(self.path)):
+                raise LedgerCorruptError(f"{self.path} was not closed, and {fault}")
+        except sqlite3.Error as error:
+            raise unusable(error, f"{self.path} cannot be read: {error}") from error
+        prepare(self.path, epoch)
+        head = self._file.open()
+        self._mark()
+        return head
+
+    def _mark(self) -> None:
+        """Say that the ledger is open; a disk that is too full for it does not stop the gateway."""
+        try:
+            self._marker.set()
+        except OSError as error:
+            structlog.get_logger("ledger").warning("a stop that is none will not be noticed", error=str(error))
+
+    async def _ask(self, held: Held | None) -> int | None:
+        """What headquarters holds of the damaged ledger; None where nobody knows."""
+        if held is None:
+            return None
+        try:
+            epoch = await self._in_thread(lambda: epoch_of(self.path))
+            async with asyncio.timeout(ASK_S):
+                return await held(epoch) if epoch else None
+        except (GatewayError, TimeoutError, OSError):
+            return None
 
     @property
     def head(self) -> Head:
@@ -83,6 +166,28 @@ class LedgerWriter:
     def branch(self) -> Branch:
         """The epoch that rows are written under, and the one it left."""
         return self._file.branch
+
+    @property
+    def fault(self) -> str:
+        """Why the disk takes nothing, in one sentence; empty while it does."""
+        return self._file.fault
+
+    @property
+    def faults(self) -> int:
+        """Writes that the disk refused since the start."""
+        return self._file.faults
+
+    @property
+    def damage(self) -> str:
+        """What was found damaged, in one sentence: nothing is written any more. Empty while nothing was."""
+        return self._file.damage
+
+    async def report_damage(self, text: str) -> None:
+        """Rows or pages are not what was written: stop writing; the next `open` recovers what can be read."""
+        with contextlib.suppress(sqlite3.Error, GatewayError):
+            await self.perform(lambda file: file.keep_acknowledged())  # recovery asks how far headquarters is
+        self._file.damage = text
+        await self._told_damage()
 
     def set_catalogue(self, catalogue: Catalogue) -> None:
         """What headquarters told the site, from the next intent on."""
@@ -141,14 +246,20 @@ class LedgerWriter:
             try:
                 answer = await self._in_thread(lambda: work(self._file))
             except Exception as error:
+                if isinstance(error, LedgerCorruptError):
+                    self._file.damage = self._file.damage or str(error)
                 if not done.done():
                     done.set_exception(error)
             else:
                 if not done.done():
                     done.set_result(answer)
             await self._tell()
+            if self.damage:
+                await self._told_damage()
 
-        await self._put(step)
+        self._refuse_if_closing()
+        await self._steps.put(step)
+        self._work.set()
         return await done
 
     async def read(self, look: Callable[[LedgerState], T]) -> T:
@@ -169,60 +280,75 @@ class LedgerWriter:
         if self._task is None or self._closing:
             return
         self._closing = True
-        await self._queue.put(self._end)
+        self._work.set()
         await asyncio.shield(self._task)
         self._stop_thread()
 
     # ---------------------------------------------------------------- inside
 
-    async def _put(self, entry: _Entry | _Step) -> None:
+    def _refuse_if_closing(self) -> None:
         if self._closing:
             raise LedgerUnavailableError(f"{self.path} is closed")
+
+    async def _put(self, entry: _Entry) -> None:
+        self._refuse_if_closing()
         if self._queue.full():
             self.waited += 1
         await self._queue.put(entry)
+        self._work.set()
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        next_commit = loop.time()
-        while not self._ended:
-            first = await self._queue.get()
-            step = None if isinstance(first, _Entry) else first
-            if isinstance(first, _Entry):
-                group = [first]
-                step = await self._gather(group, next_commit)
-                await self._commit(group)
-                next_commit = loop.time() + GROUP_S
-            if step is not None:
-                await step()
-        await self._refuse_rest()
-        await self._in_thread(self._file.close)
+        while not (self._closing and self._queue.empty() and self._steps.empty() and not self._unsettled):
+            if self._unsettled:
+                await self._settle()
+            elif self._tries_left <= 0:
+                break  # the disk had its time: what still waits is refused
+            elif not self._queue.empty():
+                await self._commit(await self._gather())
+            while not self._steps.empty():
+                await self._steps.get_nowait()()
+            if self._unsettled or (self._queue.empty() and not self._closing):
+                await self._wait()
+            await asyncio.sleep(0)
+        # whoever waited for room when it was closed is told so
+        while not (self._queue.empty() and self._steps.empty()):
+            if not self._steps.empty():
+                await self._steps.get_nowait()()
+            elif not (entry := self._queue.get_nowait()).done.done():
+                entry.done.set_exception(LedgerUnavailableError(f"{self.path} is closed"))
+            await asyncio.sleep(0)
+        await self._in_thread(self._close_file)
 
-    async def _gather(self, group: list[_Entry], until: float) -> _Step | None:
-        """Fill `group` with what is there, and with what comes until then; returns the step that came behind, if any."""
+    async def _wait(self) -> None:
+        """Until there is something to do; a disk that refused is tried again now and then, also when nobody asks."""
+        self._work.clear()
+        if not self._steps.empty() or (not self._unsettled and not self._queue.empty()):
+            return
         try:
-            async with asyncio.timeout_at(until):
-                while len(group) < GROUP_ENTRIES:
-                    entry = self._queue.get_nowait() if not self._queue.empty() else await self._queue.get()
-                    if not isinstance(entry, _Entry):
-                        return entry
-                    group.append(entry)
+            async with asyncio.timeout(RETRY_S if self.fault or self._unsettled else None):
+                await self._work.wait()
+                if self._unsettled and self._steps.empty():  # entries wait behind the group
+                    await asyncio.sleep(RETRY_S)
+        except TimeoutError:
+            if not self._unsettled and not self.damage:
+                await self._in_thread(self._file.probe)
+
+    async def _gather(self) -> list[_Entry]:
+        """What waits, and what comes until the next commit is due; a step that comes ends it."""
+        group: list[_Entry] = []
+        try:
+            async with asyncio.timeout_at(self._next_commit):
+                while len(group) < GROUP_ENTRIES and self._steps.empty():
+                    if self._queue.empty():
+                        self._work.clear()
+                        await self._work.wait()
+                    else:
+                        group.append(self._queue.get_nowait())
         except TimeoutError:
             pass
-        return None
-
-    async def _end(self) -> None:
-        self._ended = True
-
-    async def _refuse_rest(self) -> None:
-        """Whoever waited for room in the queue when it was closed is told so."""
-        while not self._queue.empty():
-            entry = self._queue.get_nowait()
-            if isinstance(entry, _Entry) and not entry.done.done():
-                entry.done.set_exception(LedgerUnavailableError(f"{self.path} is closed"))
-            elif not isinstance(entry, _Entry):
-                await entry()
-            await asyncio.sleep(0)
+        while not self._queue.empty() and len(group) < GROUP_ENTRIES:
+            group.append(self._queue.get_nowait())
+        return group
 
     async def _commit(self, group: list[_Entry]) -> None:
         entries = [entry.intents for entry in group]
@@ -231,6 +357,30 @@ class LedgerWriter:
             outcomes = await self._in_thread(lambda: self._file.commit(entries, catalogue))
         except Exception as error:  # the thread itself failed: nobody may wait for ever
             outcomes = [error] * len(group)
+        loop = asyncio.get_running_loop()
+        self._next_commit = loop.time() + (RETRY_S if self.fault else GROUP_S)
+        self._tries_left -= self._closing and bool(self.fault)
+        if self._file.unsure:
+            self._unsettled = group
+        else:
+            await self._answer(group, outcomes)
+
+    async def _settle(self) -> None:
+        """Ask the disk what became of the group that nobody was told of yet; in the end say that it is not known."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._next_commit:
+            return
+        self._next_commit = loop.time() + RETRY_S
+        outcomes = await self._in_thread(self._file.settle)
+        self._tries_left -= self._closing
+        if outcomes is None and (self.damage or self._tries_left <= 0):
+            unknown = LedgerUnavailableError(f"{self.path}: nobody knows whether it was recorded: {self.fault}")
+            outcomes = [unknown] * len(self._unsettled)
+        if outcomes is not None:
+            group, self._unsettled = self._unsettled, []
+            await self._answer(group, outcomes)
+
+    async def _answer(self, group: Sequence[_Entry], outcomes: Sequence[Receipt | Exception]) -> None:
         await self._tell()
         for entry, outcome in zip(group, outcomes, strict=True):
             if entry.done.done():
@@ -239,6 +389,22 @@ class LedgerWriter:
                 entry.done.set_result(outcome)
             else:
                 entry.done.set_exception(outcome)
+        if self.damage:
+            await self._told_damage()
+
+    async def _told_damage(self) -> None:
+        if not self.damaged.is_set():
+            with contextlib.suppress(OSError):  # a disk that does not take the mark: the next full check finds it again
+                await self._in_thread(lambda: self._marker.set(self.damage))
+            self.damaged.set()
+
+    def _close_file(self) -> None:
+        self._file.close()
+        with contextlib.suppress(OSError):  # then the next start looks closer, no more
+            if self._file.damage:
+                self._marker.set(self._file.damage)
+            elif not self._file.fault:
+                self._marker.clear()
 
     async def _tell(self) -> None:
         if self._file.head != self._head:

@@ -33,6 +33,8 @@ class SiteView(msgspec.Struct, frozen=True):
     cloud: str
     online: bool
     clock_trusted: bool
+    #: what is wrong with the ledger or its disk, a sentence each
+    trouble: tuple[str, ...] = ()
 
 
 class PassageView(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from vocabulary.epc import decode as decode_epc
 from vocabulary.exception import ExceptionRecord
 from vocabulary.movement import Movement
 from vocabulary.records import decode
-from vocabulary.wire import Status
+from vocabulary.wire import DiskLevel, Status
 
 #: Rows looked at for the last movements and the open exceptions.
 LOOK_BACK = 200
@@ -93,6 +93,7 @@ class Station:
                 cloud=link.text,
                 online=link.online,
                 clock_trusted=status.clock_trusted,
+                trouble=trouble(status),
             ),
             passages=tuple(_passage(passage) for passage in passing[:ROWS]),
             more=max(0, len(passing) - ROWS),
@@ -138,6 +139,24 @@ class Station:
 
     def _time(self, at: int) -> str:
         return datetime.fromtimestamp(at / 1_000_000, UTC).astimezone(self._zone).strftime("%d %b %H:%M:%S")
+
+
+#: What people at the site should know of the ledger's disk at each level of the disk guard.
+_DISK: dict[DiskLevel, str] = {
+    "low": "The gateway's disk runs low",
+    "scarce": "The gateway's disk is nearly full: evidence is not kept any more",
+    "full": "The gateway's disk is full: readers are held back, nothing new is counted",
+}
+
+
+def trouble(status: Status) -> tuple[str, ...]:
+    """What is wrong with the ledger or its disk, a sentence each."""
+    found = [f"The ledger is damaged: {status.chain}"] if status.chain else []
+    found += [f"The ledger takes nothing: {one.reason}" for one in status.devices if one.state == "blocked"]
+    if status.disk in _DISK:
+        days = f", {status.disk_days} days left at this rate" if status.disk_days >= 0 else ""
+        found.append(f"{_DISK[status.disk]} ({status.disk_free >> 20} MiB free{days})")
+    return tuple(found)
 
 
 def _passage(passage: OpenPassage) -> PassageView:

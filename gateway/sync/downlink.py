@@ -39,6 +39,10 @@ from vocabulary.wire import Command, CorrectMovement, DecideException, Downlink,
 WAIT_S = 25
 #: Seconds between tries when headquarters refuses us or sends what we cannot use.
 REFUSED_S = 60.0
+#: Seconds between tries of a revoked gateway: only a person at headquarters changes that.
+REVOKED_S = 600.0
+#: Seconds behind the uplink's own try, after a rest that headquarters asked for: one of the two finds out how it is.
+BEHIND_S = 5.0
 
 State = Literal["starting", "online", "offline", "refused", "revoked"]
 
@@ -60,6 +64,7 @@ class DownlinkClient:
         writer: LedgerWriter,
         runtime: Runtime,
         changed: Callable[[Catalogue], None] = lambda catalogue: None,
+        served: Callable[[bool], None] = lambda served: None,
     ) -> None:
         self.state: State = "starting"
         self.reason = ""
@@ -69,9 +74,13 @@ class DownlinkClient:
         self._writer = writer
         self._runtime = runtime
         self._changed = changed
+        self._served = served  # told False when this gateway is revoked, True when it is accepted
         self._backoff = Backoff(runtime.random("downlink"))
         self._path = kept_path(writer.path)
         self._todo: tuple[Command, ...] = ()
+        # Commands of a downlink that was kept are done only when headquarters still says the same: a restored card holds
+        # commands whose results it has lost, and nobody may do them twice.
+        self._current = False
         self._catalogue = Catalogue()
 
     def load(self) -> bool:
@@ -85,7 +94,9 @@ class DownlinkClient:
         """Poll for ever; ends only by cancellation."""
         while True:
             try:
-                await self._do_commands()
+                if self._current:
+                    await self._do_commands()
+                await self._rest()
                 await self._poll()
             except LinkDownError as error:
                 self._note("offline", str(error))
@@ -94,33 +105,48 @@ class DownlinkClient:
                 self.reason = str(error)
                 await asyncio.sleep(self._backoff.wait_s())
 
+    async def _rest(self) -> None:
+        """While headquarters turns the uplink away, nothing else asks it."""
+        while (rest_us := self._cloud.rest_until - self._runtime.monotonic()) > 0:  # noqa: ASYNC110 - it may be prolonged
+            await asyncio.sleep(rest_us / 1_000_000 + BEHIND_S)
+
     def _note(self, state: State, reason: str = "") -> None:
         self.state, self.reason = state, reason
 
     async def _poll(self) -> None:
-        """One long poll: a new downlink, or nothing new."""
+        """One long poll: a new downlink, or nothing new. The first one answers at once."""
+        wait_s = WAIT_S if self._current else 0
         answer = await self._cloud.ask(
             "GET",
             f"/v1/gateways/{self._cloud.gateway}/downlink",
-            query={"wait": WAIT_S},
+            query={"wait": wait_s},
             headers={"if-none-match": self.etag} if self.etag else {},
-            wait_s=WAIT_S,
+            wait_s=wait_s,
         )
         if answer.status == 304:
             self._worked()
         elif answer.status == 200:
             await self._take(answer.headers.get("etag", ""), answer.body)
         elif answer.status in (429, 503) or answer.status >= 500:
-            self._note("offline", answer.reason)
-            await asyncio.sleep(self._backoff.after(answer.headers.get("retry-after"), self._runtime.now()))
+            self._note("offline", f"headquarters is in trouble ({answer.status}): {answer.reason}")
+            await asyncio.sleep(self._backoff.after(answer.headers, self._runtime.now()))
         else:
-            revoked = answer.status == 409
-            self._note("revoked" if revoked else "refused", f"headquarters refused: {answer.reason}")
+            if answer.status == 409:
+                await self._revoked(answer.reason)
+                return
+            self._note("refused", f"headquarters refused ({answer.status}): {answer.reason}")
             await asyncio.sleep(REFUSED_S)
+
+    async def _revoked(self, reason: str) -> None:
+        self._note("revoked", f"headquarters has revoked this gateway: {reason}")
+        self._served(False)
+        await asyncio.sleep(REVOKED_S)
 
     def _worked(self) -> None:
         self._backoff.worked()
         self._note("online")
+        self._current = True
+        self._served(True)
 
     async def _take(self, etag: str, body: bytes) -> None:
         try:
@@ -136,8 +162,7 @@ class DownlinkClient:
             await asyncio.sleep(REFUSED_S)
             return
         if downlink.revoked is True:
-            self._note("revoked", "headquarters has revoked this gateway: another one speaks for its site")
-            await asyncio.sleep(REFUSED_S)
+            await self._revoked("another gateway speaks for this site")
             return
         kept = KeptDownlink(etag, downlink)
         await self._writer.perform(lambda _: write_whole(self._path, msgspec.json.encode(kept)))
@@ -179,7 +204,7 @@ class DownlinkClient:
         if await self._writer.was_executed(command.id):
             return
         now = self._runtime.now()
-        if now > command.expires_at:
+        if now + self._cloud.offset_us > command.expires_at:
             await self._result(CommandResult(command.id, now, "expired"))
             return
         try:

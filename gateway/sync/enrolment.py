@@ -11,10 +11,9 @@ from gateway.errors import EnrolmentError, LinkDownError
 from gateway.ledger.writer import LedgerWriter
 from gateway.sync.http import Cloud
 from gateway.sync.identity import EnrolmentRecord, Identity, store_enrolment
-from gateway.transactions.intents import OpeningStocked, Origin, Recorded
+from gateway.sync.opening import open_ledger
 from runtime import Runtime
-from vocabulary.records import CommandResult
-from vocabulary.wire import OPENING_SNAPSHOT, Enrolled, Enrolment, OpeningPage
+from vocabulary.wire import Enrolled, Enrolment
 
 
 async def enrol(cloud: Cloud, identity: Identity, code: str, epoch: int, folder: Path) -> EnrolmentRecord:
@@ -40,31 +39,13 @@ async def enrol(cloud: Cloud, identity: Identity, code: str, epoch: int, folder:
 
 
 async def apply_opening(cloud: Cloud, record: EnrolmentRecord, writer: LedgerWriter, runtime: Runtime) -> int:
-    """Post the site's present stock, page by page, before any reader is connected; the pages posted by this call.
+    """Post what headquarters holds of the site, before any reader is connected; the pages posted by this call.
 
-    A page is posted once, however often this is interrupted: its mark stands in the same commit. Raises LinkDownError.
+    It is posted once for each enrolment, however often this is interrupted. Raises LinkDownError.
     """
-    posted = 0
-    for page in range(record.enrolled.opening_pages):
-        mark = f"opening/{cloud.gateway}/{page}"
-        if await writer.was_executed(mark):
-            continue
-        answer = await cloud.ask("GET", f"/v1/gateways/{cloud.gateway}/opening", query={"page": page})
-        if answer.status != 200:
-            raise LinkDownError(f"{cloud.url} did not send page {page} of the opening stock: {answer.reason}")
-        try:
-            opening = msgspec.json.decode(answer.body, type=OpeningPage)
-        except msgspec.DecodeError as error:
-            raise LinkDownError(f"{cloud.url}: page {page} of the opening stock cannot be read: {error}") from error
-        now = runtime.now()
-        done = Recorded(occurred_at=now, record=CommandResult(mark, now, "done"))
-        if opening.balances:
-            stocked = OpeningStocked(occurred_at=now, lines=opening.balances, origin=Origin(rule=OPENING_SNAPSHOT))
-            await writer.submit(stocked, done)
-        else:
-            await writer.submit(done)
-        posted += 1
-    return posted
+    if not record.enrolled.opening_pages:
+        return 0
+    return await open_ledger(cloud, writer, runtime, f"opening/{cloud.gateway}/{record.enrolled.server_time}")
 
 
 JSON = {"content-type": "application/json"}

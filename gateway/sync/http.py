@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from gateway.sync.identity import Identity
 from runtime import Runtime
 from vocabulary.wire import INFLATED_BYTES, SIGNATURE_TAG, SIGNED_COMPONENTS, TIME_HEADER
 
-#: Seconds for connecting, and for an answer beyond the wait that a long poll asks for.
-CONNECT_S, ANSWER_S = 10.0, 30.0
+#: Seconds for connecting, for one silence while sending, and for an answer beyond the wait that a long poll asks for.
+CONNECT_S, SEND_S, ANSWER_S = 10.0, 30.0, 30.0
+#: Bytes/s below which a request is given up although something still moves: 16 kbit/s, the slowest link worth waiting for.
+SLOWEST = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Answer:
 
 
 class Cloud:
-    """Headquarters as this gateway reaches it. `offset_us` is how far its clock is ahead of ours."""
+    """Headquarters as this gateway reaches it."""
 
     def __init__(
         self,
@@ -54,7 +57,10 @@ class Cloud:
     ) -> None:
         self.url = url.rstrip("/")
         self.gateway = identity.gateway
-        self.offset_us = 0
+        #: what headquarters told last of its time, less our monotonic clock: a step of our own clock changes nothing
+        self._told: int | None = None
+        #: monotonic microseconds until which headquarters asked to be left in peace; the polls keep to it, too
+        self.rest_until = 0
         #: requests made and bytes of their bodies
         self.requests = self.bytes_sent = 0
         self._runtime = runtime
@@ -67,6 +73,11 @@ class Cloud:
         self._client = httpx.AsyncClient(
             transport=transport, verify=verify, trust_env=False, limits=httpx.Limits(max_connections=4)
         )
+
+    @property
+    def offset_us(self) -> int:
+        """Microseconds by which its clock is ahead of ours, as far as it had to be told; else 0."""
+        return 0 if self._told is None else self._told + self._runtime.monotonic() - self._runtime.now()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -90,7 +101,7 @@ class Cloud:
         answer = await self._send(method, path, query, body, headers, wait_s, signed)
         told = answer.headers.get(TIME_HEADER, "")
         if signed and answer.status == 401 and told.isdigit():
-            self.offset_us = int(told) - self._runtime.now()
+            self._told = int(told) - self._runtime.monotonic()
             answer = await self._send(method, path, query, body, headers, wait_s, signed)
         return answer
 
@@ -104,7 +115,8 @@ class Cloud:
         wait_s: float,
         signed: bool,
     ) -> Answer:
-        timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, read=wait_s + ANSWER_S)
+        timeout = httpx.Timeout(SEND_S, connect=CONNECT_S, read=wait_s + ANSWER_S)
+        limit_s = CONNECT_S + wait_s + ANSWER_S + len(body or b"") / SLOWEST
         request = self._client.build_request(
             method, self.url + path, params=query, content=body, headers=headers, timeout=timeout
         )
@@ -113,11 +125,14 @@ class Cloud:
         self.requests += 1
         self.bytes_sent += len(body or b"")
         try:
-            response = await self._client.send(request, stream=True)
-            try:
-                return Answer(response.status_code, dict(response.headers), await _bounded(response))
-            finally:
-                await response.aclose()
+            async with asyncio.timeout(limit_s) as limit:
+                response = await self._client.send(request, stream=True)
+                try:
+                    return Answer(response.status_code, dict(response.headers), await _bounded(response, limit))
+                finally:
+                    await response.aclose()
+        except TimeoutError as error:
+            raise LinkDownError(f"{self.url} answers too slowly to be waited for") from error
         except httpx.HTTPError as error:
             raise LinkDownError(f"{self.url} cannot be reached: {error or type(error).__name__}") from error
 
@@ -133,13 +148,16 @@ class Cloud:
         )
 
 
-async def _bounded(response: httpx.Response) -> bytes:
-    """The body, refused when it is larger than anything that headquarters says."""
+async def _bounded(response: httpx.Response, limit: asyncio.Timeout) -> bytes:
+    """The body, refused when it is larger than anything that headquarters says; time is granted as bytes arrive."""
     parts: list[bytes] = []
     size = 0
+    begun = asyncio.get_running_loop().time()
+    limit.reschedule(begun + ANSWER_S)
     async for part in response.aiter_bytes():
         size += len(part)
         if size > INFLATED_BYTES:
             raise httpx.DecodingError(f"the answer is larger than {INFLATED_BYTES} bytes", request=response.request)
+        limit.reschedule(begun + ANSWER_S + size / SLOWEST)
         parts.append(part)
     return b"".join(parts)

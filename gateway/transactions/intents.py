@@ -11,11 +11,13 @@ from typing import Literal
 
 import msgspec
 
-from vocabulary.exception import ExceptionKind, ExceptionState
+from vocabulary.count import Count
+from vocabulary.document import Document
+from vocabulary.exception import ExceptionKind, ExceptionRecord, ExceptionState
 from vocabulary.movement import Content, Kind, Movement
 from vocabulary.place import AVAILABLE, UNKNOWN, Account
 from vocabulary.records import Inspection, Record
-from vocabulary.wire import BalanceLine
+from vocabulary.wire import BalanceLine, DoneLine, UnitLine
 
 
 class SeenUnit(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -137,6 +139,46 @@ class OpeningStocked(Intent, frozen=True, kw_only=True, tag="opening-stocked"):
     """A page of the site's opening stock (at most 1,000 lines): posted as counts against `opening`."""
 
     lines: tuple[BalanceLine, ...]
+
+
+class SnapshotTold(Intent, frozen=True, kw_only=True, tag="snapshot-told"):
+    """What headquarters holds of the site: this ledger is brought there by rows that are no movement for headquarters.
+
+    `beyond` are the rows of this ledger that are not in it yet: they stay in force. `since` is when the site's past
+    begins, the date of what changes a balance. `done` is the progress of open documents.
+    """
+
+    since: int
+    balances: tuple[BalanceLine, ...] = ()
+    units: tuple[UnitLine, ...] = ()
+    counts: tuple[Count, ...] = ()
+    documents: tuple[Document, ...] = ()
+    done: tuple[DoneLine, ...] = ()
+    exceptions: tuple[ExceptionRecord, ...] = ()
+    beyond: tuple[Record, ...] = ()
+
+
+class Salvaged(Intent, frozen=True, kw_only=True, tag="salvaged"):
+    """What a row of another ledger of this site tells, that headquarters never got: row `seq` of `epoch`, a dead card's.
+
+    A movement names no row (those were the other ledger's); a unit entry says what the unit held then, and `past` where
+    headquarters holds a later movement of the unit. `fixed`: its lines
+    are taken as they are, whatever this ledger believes of the units. `missing` are units that a count did not find, `costs`
+    the unit costs (10^-6 major units) of counted goods by (item, lot, expiry). `inspection` is recorded first and named by it.
+    """
+
+    epoch: str
+    seq: int
+    record: Record
+    fixed: bool = False
+    missing: tuple[str, ...] = ()
+    costs: tuple[tuple[str, str, str, int, str], ...] = ()
+    inspection: Inspection | None = None
+
+    @property
+    def mark(self) -> str:
+        """The command result that stands in the same commit: what is marked is never posted again."""
+        return f"salvage/{self.epoch}/{self.seq}"
 
 
 class Corrected(Intent, frozen=True, kw_only=True, tag="corrected"):
@@ -267,6 +309,8 @@ AnyIntent = (
     | Scanned
     | Counted
     | OpeningStocked
+    | SnapshotTold
+    | Salvaged
     | Corrected
     | StatusChanged
     | Identified

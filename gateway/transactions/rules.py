@@ -43,6 +43,20 @@ class _Decoded(NamedTuple):
     unreadable_tags: int
 
 
+def dated(crossing: Crossing, shift: int) -> Crossing:
+    """A crossing whose times of reading are `shift` microseconds later."""
+    return msgspec.structs.replace(crossing, first=crossing.first + shift, last=crossing.last + shift)
+
+
+def redated(intent: AnyIntent, shift: int) -> AnyIntent:
+    """An intent that happened `shift` microseconds later than it says."""
+    origin = intent.origin
+    if origin.interval is not None:
+        first, last = origin.interval
+        origin = msgspec.structs.replace(origin, interval=(first + shift, last + shift))
+    return msgspec.structs.replace(intent, occurred_at=intent.occurred_at + shift, origin=origin)
+
+
 def crossed(crossing: Crossing) -> Interpreted:
     """The intents of a decided crossing: what crossed, and one per kind of tag that cannot be read."""
     decoded = _decode(member.identifier for member in crossing.members)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import random
 from datetime import date, timedelta
+from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
 from cloud.store import lanes, schema
 from cloud.store.columns import metadata
-from cloud.store.database import prepare_sqlite, writing
+from cloud.store.database import open_engine, prepare_sqlite, writing
 
 #: the business day of tests.virtual.START_US
 TODAY = date(2026, 1, 5)
 
 
-async def memory_engine() -> AsyncEngine:
-    """All tables, empty, in one connection's memory."""
+async def empty_engine(database: Path | str) -> AsyncEngine:
+    """All tables, empty: in one connection's memory on SQLite, else at the URL."""
+    if isinstance(database, str):
+        return open_engine(database)
     engine = prepare_sqlite(create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool))
     async with writing(engine) as conn:
         await conn.run_sync(metadata.create_all)

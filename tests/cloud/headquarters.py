@@ -142,10 +142,10 @@ class Headquarters:
 
 @asynccontextmanager
 async def open_headquarters(
-    path: Path, runtime: VirtualRuntime, config: Config | None = None
+    database: Path | str, runtime: VirtualRuntime, config: Config | None = None
 ) -> AsyncIterator[Headquarters]:
-    """A migrated headquarters at `path`."""
-    engine = open_engine(f"sqlite:///{path}")
+    """A migrated headquarters in `database`: a path for SQLite, or a URL."""
+    engine = open_engine(f"sqlite:///{database}" if isinstance(database, Path) else database)
     try:
         await migrate(engine)
         app = build(config or Config(cycle=Cycle(every_minutes=0)), runtime, engine)

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from cycle_store import TODAY, add_demand, add_item, add_site, add_term, memory_engine, set_stock
+from cycle_store import TODAY, add_demand, add_item, add_site, add_term, empty_engine, set_stock
 from numpy.typing import NDArray
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -46,9 +47,9 @@ class Mean:
 
 
 @pytest.fixture
-async def engine() -> AsyncIterator[AsyncEngine]:
+async def engine(database: Path | str) -> AsyncIterator[AsyncEngine]:
     """North sells screws and nuts and has few screws; south sells screws and has many."""
-    engine = await memory_engine()
+    engine = await empty_engine(database)
     async with writing(engine) as conn:
         for item in ("screw", "nut"):
             await add_item(conn, item)
@@ -218,6 +219,7 @@ async def test_two_cycles_do_not_run_at_once_and_pages_are_told(engine: AsyncEng
     assert not schedule.running
 
 
+@pytest.mark.sqlite
 async def test_the_schedule_runs_at_once_survives_failures_and_goes_on(engine: AsyncEngine) -> None:
     class Sometimes(Mean):
         async def forecast(self, batch: Batch) -> Forecasts:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 ROOT = Path(__file__).parents[2]
 #: Where the programs of this environment stand.
@@ -18,30 +20,141 @@ BIN = Path(sys.executable).parent
 STOP_S = 20.0
 
 
+class Entry(NamedTuple):
+    """How a program is started: the command of a new process, or the module whose `main()` it is, from a zygote."""
+
+    command: tuple[str | Path, ...]
+    module: str
+
+
+CLOUD = Entry((BIN / "evercount-cloud",), "cloud.__main__")
+GATEWAY = Entry((BIN / "evercount-gateway",), "gateway.__main__")
+TRAFFIC = Entry((sys.executable, ROOT / "tests" / "faults" / "traffic.py"), "traffic")
+
+
+class Process(Protocol):
+    """A process that runs, as `asyncio.subprocess.Process` and `Forked` are."""
+
+    stdout: asyncio.StreamReader | None
+
+    @property
+    def returncode(self) -> int | None: ...
+    def kill(self) -> None: ...
+    def send_signal(self, signal: int) -> None: ...
+    async def wait(self) -> int: ...
+
+
+class Forked:
+    """A process that a zygote forked."""
+
+    def __init__(
+        self, stdout: asyncio.StreamReader, pid: int, told: asyncio.StreamReader, asked: asyncio.StreamWriter
+    ) -> None:
+        self.stdout: asyncio.StreamReader | None = stdout
+        self.pid = pid
+        self.returncode: int | None = None
+        self._asked = asked
+        self._waiting = asyncio.create_task(self._wait(told))
+
+    async def _wait(self, told: asyncio.StreamReader) -> int:
+        self.returncode = int(await told.readline() or -signal.SIGKILL)
+        self._asked.close()
+        return self.returncode
+
+    def send_signal(self, signal: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, signal)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.send_signal(signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """Its exit status, as soon as it has one."""
+        return await asyncio.shield(self._waiting)
+
+
+class Zygote:
+    """A process that has imported `modules` and forks a child per start; see `zygote.py`."""
+
+    def __init__(self, folder: Path, name: str, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._address = folder / f"{name}.zygote"
+        self._modules = modules
+        self._environment = _with({**environment, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def open(self) -> None:
+        """Start it, and wait until it listens."""
+        words = (sys.executable, ROOT / "tests" / "faults" / "zygote.py", self._address, *self._modules)
+        self._process = await asyncio.create_subprocess_exec(
+            *map(str, words), stdin=asyncio.subprocess.PIPE, env=self._environment
+        )
+        process = self._process
+        await until(lambda: self._address.exists() or process.returncode is not None, 60.0)
+        assert process.returncode is None, f"{self._modules} cannot be imported"
+
+    async def start(self, module: str, words: Sequence[str], environment: Mapping[str, str], errors: int) -> Forked:
+        """Have it fork a child that runs the module's `main()`."""
+        request = {"module": module, "words": list(words), "environment": dict(environment)}
+        out, into = os.pipe()
+        stdout = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(out, "rb", 0)
+        )
+        one = socket.socket(socket.AF_UNIX)
+        try:
+            one.connect(str(self._address))
+            socket.send_fds(one, [json.dumps(request).encode()], [into, errors])
+        finally:
+            os.close(into)
+        told, asked = await asyncio.open_unix_connection(sock=one)
+        return Forked(stdout, int(await told.readline()), told, asked)
+
+    async def close(self) -> None:
+        """End it and its children."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            await self._process.wait()
+
+
 class Program:
     """One program that can be started again and again; `heard` gets each whole line of its standard output."""
 
     def __init__(
-        self, name: str, folder: Path, environment: Mapping[str, str], heard: Callable[[str], None] = lambda line: None
+        self,
+        name: str,
+        folder: Path,
+        environment: Mapping[str, str],
+        entry: Entry,
+        zygote: Zygote | None = None,
+        heard: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.name = name
         self.starts = 0
         self._errors = folder / f"{name}.log"
         self._environment = _with(environment)
+        self._entry = entry
+        self._zygote = zygote
         self._heard = heard
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._listening: asyncio.Task[None] | None = None
 
-    async def start(self, *command: str | Path) -> None:
-        """Start it."""
+    async def start(self, *words: str | Path | int, environment: Mapping[str, str] | None = None) -> None:
+        """Start it with these words behind its command."""
         self.starts += 1
+        around = {**self._environment, **(environment or {})}
+        command = [str(word) for word in (*self._entry.command, *words)]
         with self._errors.open("ab") as errors:
-            self._process = await asyncio.create_subprocess_exec(
-                *map(str, command), stdout=asyncio.subprocess.PIPE, stderr=errors, env=self._environment
-            )
+            if self._zygote is None:
+                self._process = await asyncio.create_subprocess_exec(
+                    *command, stdout=asyncio.subprocess.PIPE, stderr=errors, env=around
+                )
+            else:
+                words_seen = command[len(self._entry.command) - 1 :]
+                self._process = await self._zygote.start(self._entry.module, words_seen, around, errors.fileno())
         self._listening = asyncio.create_task(self._listen(self._process))
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+    async def _listen(self, process: Process) -> None:
         assert process.stdout is not None
         async for line in process.stdout:
             if line.endswith(b"\n"):

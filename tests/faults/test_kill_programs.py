@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from campaign import play
+from kills import play
 
 
 @pytest.mark.real

@@ -1,14 +1,16 @@
-"""A gateway without devices under dense traffic: dock crossings go into its ledger as fast as it takes them.
+"""The whole gateway program without devices, under dense traffic: dock crossings go into its ledger as fast as it takes them.
 
-    python tests/faults/traffic.py CONFIG BASE FIRST [LAST]
+    python tests/faults/traffic.py CONFIG WORKERS BASE FIRST [LAST]
 
-CONFIG is the configuration of an enrolled gateway, BASE the time of crossing 0 (microseconds UTC), FIRST the number of
-the first crossing to submit. With LAST it ends in order once that one is recorded and headquarters holds all. What a
-crossing says follows from its number alone, so that one that is submitted again after a kill is the same passage.
-Whatever somebody was told is printed at once, one line each:
+CONFIG is the configuration of the gateway, WORKERS the crossings that are submitted at once, BASE the time of crossing 0
+(microseconds UTC), FIRST the number of the first crossing to submit. With LAST it ends in order once that one is recorded
+and headquarters, where there is one, holds all. What a crossing says follows from its number alone, so that one that is
+submitted again after a kill is the same passage. Whatever somebody was told is printed at once, one line each:
 
     submitted NUMBER
-    recorded NUMBER FIRST_SEQ LAST_SEQ SHA256     the receipt; the hash is over the records' canonical bytes
+    recorded NUMBER FIRST_SEQ LAST_SEQ SHA256 MICROSECONDS
+                                                  the receipt, and how long it took; the hash is over the canonical bytes
+    refused NUMBER TEXT                           nothing of it is recorded; it is submitted again
     pushing                                       a push is under way to headquarters
     acknowledged SEQ HASH                         headquarters' answer: it holds the rows up to SEQ
     unanswered                                    or none
@@ -17,18 +19,23 @@ Whatever somebody was told is printed at once, one line each:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator
 from hashlib import sha256
 from pathlib import Path
 
 import httpx
 import msgspec
+import structlog
 
 from gateway.app import Gateway
-from gateway.config import load_config
+from gateway.config import Config, load_config
+from gateway.errors import GatewayError, LedgerUnavailableError
+from gateway.supervisor import Supervisor
 from gateway.transactions.intents import Crossed, Origin, SeenUnit
 from runtime import SystemRuntime, new_event_loop
 from vocabulary.identifier import check_digit, unit_key_sgtin, unit_key_sscc
@@ -37,6 +44,8 @@ from vocabulary.wire import Pushed
 
 #: Crossings that are submitted at once: that many are in flight whenever the process is killed.
 WORKERS = 8
+#: Seconds until a crossing that the ledger refused is submitted again.
+REFUSED_S = 0.25
 #: Microseconds from one crossing to the next, and of the passage itself.
 STEP_US, PASSAGE_US = 1_000_000, 700_000
 #: A pallet that came in as crossing N (N % 3 == 0) leaves as crossing N + STAY.
@@ -91,31 +100,85 @@ class Overheard(httpx.AsyncHTTPTransport):
         return httpx.Response(answer.status_code, headers=answer.headers, content=body)
 
 
-async def submit(gateway: Gateway, numbers: Iterator[int], base: int) -> None:
-    """Submit one crossing after the other for ever."""
-    for number in numbers:
-        told("submitted", number)
-        receipt = await gateway.writer.submit(crossing(number, base))
-        digest = sha256(b"\n".join(map(encode, receipt.records))).hexdigest()
-        told("recorded", number, receipt.first_seq, receipt.last_seq, digest)
+class Traffic(Gateway):
+    """The gateway, and the crossings that are submitted to it."""
 
+    def __init__(self, config: Config, workers: int, base: int, first: int, last: int | None) -> None:
+        super().__init__(config, SystemRuntime(), Overheard())
+        self._base = base
+        self._workers = workers
+        self._numbers = itertools.count(first) if last is None else iter(range(first, last + 1))
+        self._to_submit = workers
+        self.finished = asyncio.Event()
 
-async def main() -> None:
-    """Run until killed, or until crossing LAST is at headquarters."""
-    config, base, first = load_config(Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
-    numbers = iter(range(first, int(sys.argv[4]) + 1)) if len(sys.argv) > 4 else itertools.count(first)
-    gateway = Gateway(config, SystemRuntime(), Overheard())
-    async with gateway.open() as supervisor:
-        running = asyncio.ensure_future(supervisor.run())
-        await asyncio.gather(*(submit(gateway, numbers, base) for _ in range(WORKERS)))
-        uplink = gateway.uplink
-        assert uplink is not None
-        while uplink.behind:  # noqa: ASYNC110 - the uplink tells nobody
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncGenerator[Supervisor]:
+        """The gateway's parts, and the traffic as one more task of its supervisor."""
+        async with super().open() as supervisor:
+            for number in range(self._workers):
+                supervisor.add(f"traffic {number}", self._submit)
+            yield supervisor
+
+    async def _submit(self) -> None:
+        """Submit one crossing after the other; the last worker waits until headquarters holds them all."""
+        for number in self._numbers:
+            await self._record(number)
+        self._to_submit -= 1
+        while self._to_submit == 0 and self.uplink is not None and self.uplink.behind:  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.1)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        if self._to_submit == 0:
+            self.finished.set()
+        await asyncio.Event().wait()
+
+    async def _record(self, number: int) -> None:
+        """Submit one crossing until it is recorded."""
+        told("submitted", number)
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                receipt = await self.writer.submit(crossing(number, self._base))
+            except LedgerUnavailableError as error:
+                told("refused", number, error)
+                await asyncio.sleep(REFUSED_S)
+            else:
+                digest = sha256(b"\n".join(map(encode, receipt.records))).hexdigest()
+                took = int((loop.time() - began) * 1_000_000)
+                told("recorded", number, receipt.first_seq, receipt.last_seq, digest, took)
+                return
+
+
+async def traffic(words: list[str]) -> None:
+    """Run until stopped, or until the last crossing is at headquarters."""
+    workers, base, first, *last = map(int, words[1:])
+    gateway = Traffic(load_config(Path(words[0])), workers, base, first, last[0] if last else None)
+    running = asyncio.ensure_future(gateway.run())
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    finishing = asyncio.ensure_future(gateway.finished.wait())
+    await asyncio.wait((running, finishing), return_when=asyncio.FIRST_COMPLETED)
+    finishing.cancel()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+def main() -> None:
+    """The program; logs to standard error as the gateway does."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(traffic(sys.argv[1:]))
+    except GatewayError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(main())
+    main()

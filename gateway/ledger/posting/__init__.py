@@ -9,6 +9,8 @@ compensated (rule 10), and what a place then lacks is shown (rule 1). The rules 
     counts       counts and opening stock                rules 10, 11
     loose        goods without identity, and their state rule 13
     knowledge    identity, lot or content learnt later   rules 4, 5, 12
+    opening      what headquarters holds of the site
+    salvage      what another ledger of the site recorded
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ from gateway.ledger.posting.knowledge import (
     post_transfer_closed,
 )
 from gateway.ledger.posting.loose import post_loose_picked, post_packed, post_scanned, post_status, post_unpacked
+from gateway.ledger.posting.opening import post_snapshot
 from gateway.ledger.posting.overlay import changed
+from gateway.ledger.posting.salvage import post_salvaged
 from gateway.transactions import intents
 from gateway.transactions.intents import AnyIntent, ExceptionDecided, Recorded
 from vocabulary.count import Count
@@ -52,7 +56,8 @@ def post(state: PostingState, intent: AnyIntent) -> tuple[Record, ...]:
     draft = Draft(state)
     _write(draft, intent)
     compensate(draft)
-    _show_negatives(draft, intent.occurred_at)
+    if not isinstance(intent, intents.SnapshotTold):  # it brings the exceptions of those places along
+        _show_negatives(draft, intent.occurred_at)
     return tuple(draft.records)
 
 
@@ -72,6 +77,10 @@ def _write(draft: Draft, intent: AnyIntent) -> None:  # noqa: C901 (one line for
             post_counted(draft, intent)
         case intents.OpeningStocked():
             post_opening(draft, intent)
+        case intents.SnapshotTold():
+            post_snapshot(draft, intent)
+        case intents.Salvaged():
+            post_salvaged(draft, intent)
         case intents.Corrected():
             post_corrected(draft, intent)
         case intents.StatusChanged():

@@ -13,10 +13,14 @@ from vocabulary.stock import Amount, Goods, goods_of
 
 
 def compensate(draft: Draft) -> None:
-    """Undo, at the earliest count after its date, what this draft's movements change of each account counted since."""
+    """Undo, at the earliest count after its date, what this draft's movements change of each account counted since.
+
+    Movements that an earlier call has looked at are done.
+    """
     changes: dict[tuple[Account, Goods, int], Amount] = {}
     rows: dict[int, CountRow] = {}
-    for _, movement in draft.movements:
+    fresh, draft.compensated = draft.movements[draft.compensated :], len(draft.movements)
+    for _, movement in fresh:
         for line in movement.lines:
             source, target = accounts(movement, line)
             if source == target:
@@ -52,10 +56,12 @@ def _post(draft: Draft, row: CountRow, changes: dict[tuple[Account, Goods], Amou
 
 
 def _count_after(draft: Draft, account: Account, goods: Goods, movement: Movement) -> CountRow | None:
-    """The earliest recorded count of these goods after the movement's date; one at its very time for all but counts."""
-    at = movement.occurred_at + (movement.kind == "counting")
+    """The earliest recorded count of these goods after the movement's date; one at its very time too, but for what a count
+    posts itself. What is taken back or linked anew of a count's own rows changes what that count saw."""
+    own = movement.kind == "counting" and movement.reverses is UNSET and movement.replaces is UNSET
+    at = movement.occurred_at + own
     last = draft.base.counts.get(account)
-    if movement.compensates is not UNSET or last is None or last.at < at:
+    if movement.compensates is not UNSET or last is None or (last.at < at and not draft.history.corrections()):
         return None
     found: tuple[int, CountRow] | None = None
     for row in draft.history.counts_of(account, at):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET
 
+from gateway.errors import PostingError
+from gateway.ledger.posting.compensation import compensate
 from gateway.ledger.posting.crossings import post_moved
 from gateway.ledger.posting.draft import Draft, Entry, Flow, assemble
 from gateway.ledger.posting.history import Row
@@ -81,6 +83,7 @@ def post_counted(draft: Draft, intent: Counted) -> None:
                     units=tuple(SeenUnit(unit) for unit in strangers),
                 ),
             )
+            compensate(draft)  # an earlier count saw them elsewhere: the book of this one is what comes out
     _post(draft, intent)
 
 
@@ -90,8 +93,10 @@ def _stands_at(stock: Stock, unit: str, account: Account) -> bool:
 
 
 def _post(draft: Draft, intent: Counted) -> None:
+    if intent.first_scan < draft.history.cut_at():
+        raise PostingError(f"The count of {intent.account.place} is older than the rows that are kept; count it again.")
     earliest = min([intent.first_scan, *(line.first_scan for line in intent.lines if line.first_scan is not None)])
-    later = draft.history.movements_at(intent.account, earliest - 1)
+    later = [*draft.history.movements_at(intent.account, earliest - 1), *_drafted(draft, earliest)]
     book = _Book(draft.stock, intent.account, later, _goods_at(draft, intent, later))
     missing = _missing(draft, intent)
     lines: list[CountLine] = []
@@ -142,6 +147,11 @@ def _post(draft: Draft, intent: Counted) -> None:
         if movement is not None:
             draft.post(movement)
     _doubt(draft, intent, lines, seq)
+
+
+def _drafted(draft: Draft, since: int) -> list[Row]:
+    """What this count has posted before it: strangers that it saw, and what they did next, linked to here."""
+    return [Row(seq, movement) for seq, movement in draft.movements if movement.occurred_at >= since]
 
 
 def _goods_at(draft: Draft, intent: Counted, later: Sequence[Row]) -> list[Goods]:
@@ -228,6 +238,8 @@ def _touches(draft: Draft, row: Row, account: Account, goods: Goods) -> bool:
     movement = row.movement
     if movement.kind == "counting" or movement.reverses is not UNSET or draft.is_reversed(row.seq):
         return False
+    if row.seq > draft.base.applied_seq and movement.replaces is UNSET:
+        return False  # what the count itself found to stand here
     return any(
         goods_of(line) == goods and account in (ends := accounts(movement, line)) and ends[0] != ends[1]
         for line in movement.lines

@@ -20,8 +20,8 @@ from gateway.ledger.posting.loads import (
     scope_of,
     target_at,
 )
-from gateway.ledger.posting.relink import begin_at
-from gateway.ledger.posting.standing import entry_of
+from gateway.ledger.posting.relink import begin_at, join_cut
+from gateway.ledger.posting.standing import entry_of, is_cut
 from gateway.transactions.catalogue import Wanted, wanted_lines
 from gateway.transactions.documents import (
     Direction,
@@ -117,6 +117,8 @@ def _recorded(draft: Draft, intent: Crossed, unit: str, interval: tuple[int, int
     known = draft.stock.units.get(unit)
     if known is None or known.at < interval[0]:
         return False  # a recorded passage is dated within its interval
+    if interval[1] < draft.history.cut_at() and is_cut(draft, unit):
+        return True  # the rows that would tell are cut, and where it went since is known: the present is the same
     for row in draft.history.movements_of(unit, interval[0]):
         other = row.movement
         if other.interval is UNSET or other.occurred_at - other.interval > interval[1]:
@@ -237,7 +239,7 @@ def _imply(draft: Draft, intent: Crossed, load: Load) -> None:
         if part.source is None or is_outside(part.source.place) == inside:
             continue
         flows += [Flow(key, amount.quantity, part.source, missed, amount.grams) for key, amount in part.goods.items()]
-        entries.append(Entry(part.unit, part.source, missed, past=bool(part.later)))
+        entries.append(Entry(part.unit, part.source, missed, past=part.past))
         part.source = missed
     kind: Kind = "shipping" if inside else ("returning" if source.place == CUSTOMER else "receiving")
     movement = movement_of(kind, intent, flows, entries, implied=True)
@@ -258,9 +260,7 @@ def _empty(draft: Draft, intent: Crossed, load: Load) -> None:
         return
     source = top.source
     flows = [Flow(key, one.quantity, source, source, one.grams, out_of=top.unit) for key, one in top.goods.items()]
-    entries = [
-        Entry(part.unit, source, source, None, past=bool(part.later)) for part in load.parts if part.container == ""
-    ]
+    entries = [Entry(part.unit, source, source, None, past=part.past) for part in load.parts if part.container == ""]
     movement = movement_of("disaggregating", intent, flows, entries[1:], implied=True)
     if movement is not None:
         draft.post(movement)
@@ -274,7 +274,7 @@ def _add(draft: Draft, row: _Row, load: Load, place: str, pending: Pending) -> N
         target = target_at(place, part)
         source = part.source or Account(UNKNOWN)
         holds = as_contents(part.goods) if part.first else ()
-        row.entries.append(Entry(part.unit, source, target, part.container, holds, bool(part.later)))
+        row.entries.append(Entry(part.unit, source, target, part.container, holds, part.past))
         parts = part.drawn or [Draw(source, key, amount.quantity) for key, amount in part.goods.items()]
         for one in parts:
             grams = part.goods[one.goods].grams if one.goods in part.goods else 0
@@ -293,3 +293,6 @@ def _join(draft: Draft, row: _Row, at: int) -> None:
     """Make the next movement of each unit that came late begin where this one left it (rule 9)."""
     late = {part.unit for load in row.loads for part in load.parts if part.later}
     begin_at(draft, {entry.unit: entry.target for entry in row.entries if entry.unit in late}, at)
+    cut = {part.unit for load in row.loads for part in load.parts if part.cut}
+    ends = {one.unit: (one.target, draft.base.units[one.unit].account) for one in row.entries if one.unit in cut}
+    join_cut(draft, ends, at)

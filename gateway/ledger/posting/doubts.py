@@ -172,7 +172,7 @@ def _about_content(draft: Draft, load: Load, at: int, cause: int) -> None:
 
 def _about_identity(draft: Draft, intent: Crossed | Moved, load: Load, cause: int) -> None:
     """One identity in two places within travel time: sensed elsewhere so shortly before that one of them is a copy."""
-    known = draft.base.units.get(load.top)
+    known = draft.before(load.top)
     interval = intent.origin.interval
     if known is None or interval is None or interval[0] - known.at > draft.catalogue.thresholds.travel_time_s * SECOND:
         return

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from gateway.ledger.posting.dated import Dated
 from gateway.ledger.posting.history import History
-from gateway.ledger.posting.overlay import overlay
+from gateway.ledger.posting.overlay import copy_unit, overlay
 from gateway.transactions.catalogue import Catalogue
 from gateway.transactions.intents import Intent
 from vocabulary.exception import ExceptionKind, ExceptionRecord
 from vocabulary.movement import Content, Kind, Line, Movement, UnitEntry, accounts
 from vocabulary.place import Account
 from vocabulary.records import Record
-from vocabulary.stock import Goods, Stock, apply, goods_of
+from vocabulary.stock import Goods, Stock, Unit, apply, goods_of
 
 #: Stands in a header until its parts are known.
 NOWHERE = Account("")
@@ -66,16 +67,26 @@ class Draft:
 
     def __init__(self, state: PostingState) -> None:
         self.base = state.stock
-        self.stock = overlay(state.stock)
+        self.history: History = state.history
+        self._dated: Dated | None = None
+        if state.history.corrections():
+            self.history = self._dated = Dated(state.history)
+        self.stock = overlay(state.stock, self._dated.date if self._dated else None)
         self.catalogue = state.catalogue
-        self.history = state.history
         self.records: list[Record] = []
         #: seq of the first movement of this event
         self.group: int | None = None
         #: movements of this draft, for what must be compensated
         self.movements: list[tuple[int, Movement]] = []
+        #: how many of them were looked at for what must be compensated
+        self.compensated = 0
         #: seqs of the rows that this draft reverses
         self.taken_back: set[int] = set()
+
+    def before(self, unit: str) -> Unit | None:
+        """A unit as the ledger held it before this draft."""
+        known = self.base.units.get(unit)
+        return known if known is None or self._dated is None else self._dated.date(copy_unit(known))
 
     def record(self, record: Record) -> int:
         """Add a record as it is; its seq."""

@@ -9,6 +9,7 @@ from vocabulary.count import Count
 from vocabulary.exception import ExceptionKind, ExceptionRecord
 from vocabulary.movement import Movement
 from vocabulary.place import Account
+from vocabulary.records import ClockRecord
 
 
 class Row(NamedTuple):
@@ -46,6 +47,18 @@ class History(Protocol):
 
     def counts_of(self, account: Account, since: int) -> Sequence[CountRow]:
         """Counts of `account` dated `since` or later (their `occurred_at`), by (occurred_at, seq)."""
+        ...
+
+    def cut(self) -> int:
+        """The last row that retention has cut; 0 where it has cut none."""
+        ...
+
+    def cut_at(self) -> int:
+        """The time before which rows may be missing (microseconds UTC); 0 where none is cut."""
+        ...
+
+    def corrections(self) -> Sequence[ClockRecord]:
+        """The clock records of the ledger, also those that retention has cut."""
         ...
 
     def exception(self, kind: ExceptionKind, subject: str) -> ExceptionRecord | None:

@@ -51,6 +51,13 @@ class Part:
     expiries: dict[Goods, str] = field(default_factory=dict[Goods, str])
     #: the known unit out of whose unnamed goods this one was recognised
     out_of: str = ""
+    #: it moved later too, in rows that retention has cut
+    cut: bool = False
+
+    @property
+    def past(self) -> bool:
+        """Whether the unit has moved since."""
+        return self.cut or bool(self.later)
 
 
 @dataclass(slots=True)
@@ -211,9 +218,9 @@ def _inside(draft: Draft, unit: str, document: str, direction: Direction | None)
 def _known_part(draft: Draft, load: Load, unit: str, container: str | None, at: int) -> None:
     known = draft.stock.units[unit]
     stood = standing(draft, unit, at)
-    goods = contents_at(draft, unit, at) if stood.later else dict(known.holds)
+    goods = contents_at(draft, unit, at) if stood.past else dict(known.holds)
     afterwards: str | None = "" if known.container == container else container
-    load.parts.append(Part(unit, goods, stood.account, False, afterwards, stood.later))
+    load.parts.append(Part(unit, goods, stood.account, False, afterwards, stood.later, cut=stood.cut))
 
 
 def _new_part(draft: Draft, load: Load, seen: SeenUnit, container: str | None, direction: Direction | None) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
 from msgspec import UNSET
 
 from gateway.errors import PostingError
 from gateway.ledger.posting.draft import Draft, Entry, Flow, movement_of
 from gateway.ledger.posting.fulfilment import assign
 from gateway.ledger.posting.loads import PROVISIONAL, add_all, from_contents, is_outside
+from gateway.ledger.posting.standing import standing
 from gateway.transactions.catalogue import wanted_lines
 from gateway.transactions.documents import Direction, Pending, document_of, wanting
-from gateway.transactions.intents import LoosePicked, Packed, Scanned, StatusChanged, Unpacked
+from gateway.transactions.intents import Intent, LoosePicked, Packed, Scanned, StatusChanged, Unpacked
 from vocabulary.document import Document
 from vocabulary.movement import Kind
 from vocabulary.place import AVAILABLE, QUARANTINE, Account, ancestors
@@ -130,14 +134,18 @@ def post_status(draft: Draft, intent: StatusChanged) -> None:
         lots = (intent.lot,) if intent.lot else ()
         for one in draw(draft.stock, intent.item, intent.quantity, (source,), lots):
             flows.append(Flow(one.goods, one.quantity, source, target))
-    movement = movement_of(intent.kind, intent, flows, entries, intent.document, inspection=inspection)
+    dated = _not_before(draft, intent, [entry.unit for entry in entries])
+    movement = movement_of(intent.kind, dated, flows, entries, intent.document, inspection=inspection)
     if movement is None:
         raise PostingError("A change of status needs a unit, or an item, a place and a quantity; nothing was posted.")
     draft.post(movement)
 
 
 def post_packed(draft: Draft, intent: Packed) -> None:
-    """Post units put into a container, and loose goods loaded into it, where it stands."""
+    """Post units put into a container, and loose goods loaded into it, where it stands; a hold stays on what is held.
+
+    A unit that was sensed somewhere since is left there: only its past is told.
+    """
     known = draft.stock.units.get(intent.container)
     units = [unit for unit in intent.units if unit in draft.stock.units]
     unseen = sorted({*intent.units} - {*units})
@@ -156,8 +164,14 @@ def post_packed(draft: Draft, intent: Packed) -> None:
     for top in units:
         for unit in draft.stock.inside(top):
             one = draft.stock.units[unit]
-            flows += [Flow(key, held.quantity, one.account, account, held.grams) for key, held in one.holds.items()]
-            entries.append(Entry(unit, one.account, account, intent.container if unit == top else ""))
+            inside = intent.container if unit == top else ""
+            if one.at > intent.occurred_at:
+                if (stood := standing(draft, unit, intent.occurred_at).account) is not None:
+                    entries.append(Entry(unit, stood, stood, inside, past=True))
+                continue
+            target = account if is_outside(account.place) else Account(account.place, one.account.status)
+            flows += [Flow(key, held.quantity, one.account, target, held.grams) for key, held in one.holds.items()]
+            entries.append(Entry(unit, one.account, target, inside))
     for goods, amount in from_contents(intent.goods).items():
         lots = (goods.lot,) if goods.lot else ()
         for one in draw(draft.stock, goods.item, amount.quantity, (account,), lots):
@@ -183,9 +197,15 @@ def post_unpacked(draft: Draft, intent: Unpacked) -> None:
     for key, amount in goods.items():
         flows += _out_of(known.holds, key, amount, known.account, intent.container)
     entries = [Entry(unit, draft.stock.units[unit].account, draft.stock.units[unit].account, None) for unit in units]
-    movement = movement_of("disaggregating", intent, flows, entries)
+    movement = movement_of("disaggregating", _not_before(draft, intent, units), flows, entries)
     if movement is not None:
         draft.post(movement)
+
+
+def _not_before(draft: Draft, intent: Intent, units: Sequence[str]) -> Intent:
+    """What changes units where they are, told late: it takes effect behind the last movement that is known of them."""
+    at = max([intent.occurred_at, *(draft.stock.units[unit].at for unit in units)])
+    return msgspec.structs.replace(intent, occurred_at=at)
 
 
 def _out_of(holds: dict[Goods, Amount], key: Goods, amount: Amount, account: Account, unit: str) -> list[Flow]:

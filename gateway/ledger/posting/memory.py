@@ -11,7 +11,7 @@ from vocabulary.count import Count
 from vocabulary.exception import ExceptionKind, ExceptionRecord
 from vocabulary.movement import Movement, accounts
 from vocabulary.place import Account
-from vocabulary.records import Record
+from vocabulary.records import ClockRecord, Record
 
 
 class ListHistory:
@@ -21,6 +21,7 @@ class ListHistory:
         self.records: list[Record] = []
         self._of_unit: dict[str, list[Row]] = {}
         self._taken_back: dict[int, int] = {}
+        self._clocks: list[ClockRecord] = []
         self._exceptions: dict[tuple[ExceptionKind, str], ExceptionRecord] = {}
 
     def append(self, record: Record) -> int:
@@ -29,6 +30,8 @@ class ListHistory:
         seq = len(self.records)
         if isinstance(record, ExceptionRecord):
             self._exceptions[record.kind, record.subject] = record
+        if isinstance(record, ClockRecord):
+            self._clocks.append(record)
         if isinstance(record, Movement):
             named = {entry.unit: None for entry in record.units}
             for line in record.lines:
@@ -69,6 +72,18 @@ class ListHistory:
             if isinstance(record, Count) and record.account == account and record.occurred_at >= since
         ]
         return sorted(rows, key=lambda row: (row.record.occurred_at, row.seq))
+
+    def cut(self) -> int:
+        """The last row that was cut: none ever is."""
+        return 0
+
+    def cut_at(self) -> int:
+        """The time before which rows may be missing."""
+        return 0
+
+    def corrections(self) -> Sequence[ClockRecord]:
+        """The clock records of the ledger."""
+        return self._clocks
 
     def exception(self, kind: ExceptionKind, subject: str) -> ExceptionRecord | None:
         """The last record of an exception, or None when it was never raised."""

@@ -70,7 +70,8 @@ class Layer(dict[K, V]):
         return self[key]
 
 
-def _copy_unit(unit: Unit) -> Unit:
+def copy_unit(unit: Unit) -> Unit:
+    """A unit that can be changed without changing `unit`."""
     return Unit(
         unit.account,
         unit.first_seq,
@@ -83,13 +84,13 @@ def _copy_unit(unit: Unit) -> Unit:
     )
 
 
-def overlay(stock: Stock) -> Stock:
-    """A stock equal to `stock`, whose changes leave `stock` as it is."""
+def overlay(stock: Stock, date: Callable[[Unit], Unit] | None = None) -> Stock:
+    """A stock equal to `stock`, whose changes leave `stock` as it is; `date` corrects the times of a unit (its copy)."""
     top = Stock()
     top.applied_seq = stock.applied_seq
     top.balances = Layer(stock.balances)
     top.held = Layer(stock.held)
-    top.units = Layer(stock.units, _copy_unit)
+    top.units = Layer(stock.units, copy_unit if date is None else lambda unit: date(copy_unit(unit)))
     top.children = Layer(stock.children, dict[str, None])
     top.lots = Layer(stock.lots)
     top.counts = Layer(stock.counts)

@@ -49,6 +49,21 @@ def _next(draft: Draft, unit: str, account: Account, at: int, rank: int | None) 
     return []
 
 
+def join_cut(draft: Draft, ends: dict[str, tuple[Account, Account]], at: int) -> None:
+    """Post, implied, how each unit came from its first account to the second, where its next movement began: that is cut."""
+    flows: list[Flow] = []
+    entries: list[Entry] = []
+    for unit, (source, target) in ends.items():
+        if source != target:
+            goods = contents_at(draft, unit, at)
+            flows += [Flow(key, amount.quantity, source, target, amount.grams) for key, amount in goods.items()]
+            entries.append(Entry(unit, source, target, past=True))
+    header = Movement(kind="moving", from_=Account(""), to=Account(""), occurred_at=at, implied=True)
+    movement = assemble(header, flows, entries) if entries else None
+    if movement is not None:
+        draft.post(movement)
+
+
 def group_of(row: Row) -> int:
     """The event that a row belongs to."""
     return row.seq if row.movement.group is UNSET else row.movement.group
@@ -67,7 +82,7 @@ def reverse(draft: Draft, row: Row, actor: str = "") -> None:
             entry.target,
             entry.source,
             "" if entry.container == "" else _container_before(draft, entry.unit, row),
-            past=bool(standing(draft, entry.unit, movement.occurred_at, rank_of(row)).later),
+            past=standing(draft, entry.unit, movement.occurred_at, rank_of(row)).past,
         )
         for entry in entries_of(movement)
     ]
@@ -103,7 +118,7 @@ def replace(draft: Draft, row: Row, movement: Movement | None) -> None:
         return
     entries = entries_of(movement)
     for entry in entries:
-        entry.past = bool(standing(draft, entry.unit, movement.occurred_at, rank_of(row)).later)
+        entry.past = standing(draft, entry.unit, movement.occurred_at, rank_of(row)).past
     again = assemble(movement, flows_of(movement), entries)
     if again is not None:
         draft.post(msgspec.structs.replace(again, group=UNSET, replaces=rank_of(row)), group_of(row))

@@ -14,10 +14,19 @@ from vocabulary.stock import Amount, Goods, goods_of
 
 
 class Standing(NamedTuple):
-    """The account of a unit at a time (None: not met before it). `later`: its movements recorded for a later time."""
+    """The account of a unit at a time (None: not met before it). `later`: its movements recorded for a later time.
+
+    `cut`: it moved later too, in rows that retention has cut; `account` is then where it stands now.
+    """
 
     account: Account | None
     later: tuple[Row, ...] = ()
+    cut: bool = False
+
+    @property
+    def past(self) -> bool:
+        """Whether the unit has moved since."""
+        return self.cut or bool(self.later)
 
 
 def standing(draft: Draft, unit: str, at: int, rank: int | None = None) -> Standing:
@@ -42,7 +51,20 @@ def standing(draft: Draft, unit: str, at: int, rank: int | None = None) -> Stand
             moved_later = moved_later or entry is not None
         elif entry is not None:
             account = accounts(row.movement, entry)[1]
-    return Standing(account, tuple(later)) if moved_later else Standing(known.account)
+    if not is_cut(draft, unit):
+        return Standing(account, tuple(later)) if moved_later else Standing(known.account)
+    if not moved_later:
+        return Standing(known.account, cut=at < known.at)
+    if account is None:  # it stood where its first movement that is kept began
+        entries = ((row.movement, entry_of(row.movement, unit)) for row in later)
+        account = next(accounts(movement, entry)[0] for movement, entry in entries if entry is not None)
+    return Standing(account, tuple(later))
+
+
+def is_cut(draft: Draft, unit: str) -> bool:
+    """Whether retention has cut rows of a unit that the ledger holds."""
+    known = draft.stock.units.get(unit)
+    return known is not None and known.first_seq <= draft.history.cut()
 
 
 def rank_of(row: Row) -> int:
@@ -74,8 +96,14 @@ def entry_of(movement: Movement, unit: str) -> UnitEntry | None:
 
 
 def contents_at(draft: Draft, unit: str, at: int) -> dict[Goods, Amount]:
-    """What `unit` itself held at `at`: what it held when first met, and what went in and out by then."""
+    """What `unit` itself held at `at`: what it held when first met, and what went in and out by then.
+
+    Where rows of it are cut it is what the unit holds, without what went in and out since.
+    """
     held: dict[Goods, Amount] = {}
+    whole = not is_cut(draft, unit)
+    if not whole:
+        held.update(draft.stock.units[unit].holds)
 
     def add(goods: Goods, quantity: int, grams: int) -> None:
         old = held.get(goods, Amount(0, 0))
@@ -85,15 +113,16 @@ def contents_at(draft: Draft, unit: str, at: int) -> dict[Goods, Amount]:
     first = min((row.seq for row in rows if (entry := entry_of(row.movement, unit)) and entry.holds), default=0)
     for row in rows:
         entry = entry_of(row.movement, unit)
-        if row.seq == first and entry is not None:
+        if row.seq == first and entry is not None and whole:
             for content in entry.holds:
                 add(goods_of(content), content.quantity, 0 if content.grams is UNSET else content.grams)
-        if row.movement.occurred_at > at or row.movement.reverses is not UNSET or draft.is_reversed(row.seq):
+        if row.movement.reverses is not UNSET or draft.is_reversed(row.seq) or (row.movement.occurred_at > at) == whole:
             continue
+        sign = 1 if whole else -1
         for line in row.movement.lines:
             grams = 0 if line.grams is UNSET else line.grams
             if line.out_of == unit:
-                add(goods_of(line), -line.quantity, -grams)
+                add(goods_of(line), -sign * line.quantity, -sign * grams)
             if line.into == unit:
-                add(goods_of(line), line.quantity, grams)
+                add(goods_of(line), sign * line.quantity, sign * grams)
     return {goods: amount for goods, amount in held.items() if amount.quantity > 0}

@@ -3,7 +3,7 @@
 CREATE TABLE ledger (
     seq   INTEGER PRIMARY KEY,      -- dense from 1 along the branch
     epoch INTEGER NOT NULL,         -- label of the branch: 63 random bits
-    body  BLOB NOT NULL,            -- canonical bytes: UTF-8 JSON, exactly as hashed and sent
+    body  BLOB NOT NULL,            -- canonical bytes: UTF-8 JSON, exactly as hashed and sent; older rows packed (packing.py)
     hash  BLOB NOT NULL             -- SHA-256(hash of the row before || body)
 );
 
@@ -24,37 +24,52 @@ CREATE TABLE position (
 ) WITHOUT ROWID;
 INSERT INTO position VALUES ('applied', 0, NULL);
 
+-- The cuts that retention made and that lie behind the base: when row `head` was the last one, `base` became the last row
+-- cut. Whoever applies the rows again forgets at the same row what was forgotten then.
+CREATE TABLE retention (
+    head INTEGER PRIMARY KEY,
+    base INTEGER NOT NULL
+);
+
 -- Derived from the ledger up to position 'applied', written now and then; verify-ledger compares and rebuilds them.
 CREATE TABLE balance (
-    place    TEXT NOT NULL,
-    status   TEXT NOT NULL,
-    item     TEXT NOT NULL,
-    lot      TEXT NOT NULL,
-    expiry   TEXT NOT NULL,
-    quantity INTEGER NOT NULL,      -- base units; may be negative
-    grams    INTEGER NOT NULL,
+    place      TEXT NOT NULL,
+    status     TEXT NOT NULL,
+    item       TEXT NOT NULL,
+    lot        TEXT NOT NULL,
+    expiry     TEXT NOT NULL,
+    quantity   INTEGER NOT NULL,    -- base units; may be negative
+    grams      INTEGER NOT NULL,
+    held       INTEGER NOT NULL,    -- what units there hold of it; 0 outside the building
+    held_grams INTEGER NOT NULL,
     PRIMARY KEY (place, status, item, lot, expiry)
 ) WITHOUT ROWID;
 
+-- One row for a unit and all that is asked of it, for a busy site has millions: those that left are read when asked for,
+-- and forgotten once their last row is cut (here = 0 and seq <= base: as if it were not there).
 CREATE TABLE unit (
-    unit TEXT PRIMARY KEY,
-    body BLOB NOT NULL              -- JSON of balances.UnitRow
+    unit   TEXT PRIMARY KEY,
+    here   INTEGER NOT NULL,        -- 0: it left the site
+    seq    INTEGER NOT NULL,        -- the last row that names it
+    body   BLOB,                    -- MessagePack of units.UnitBody; NULL: a container that was named and never met
+    inside BLOB,                    -- MessagePack: the units in it, in the order in which they came
+    rows   BLOB NOT NULL            -- the movements that name it: occurred_at (8 bytes), seq (4 bytes), big-endian
 ) WITHOUT ROWID;
+CREATE INDEX unit_here ON unit (unit) WHERE here = 1;
 
--- Where the past is looked up: movements by the units and the real accounts that they name, and by their event.
-CREATE TABLE unit_row (
-    unit TEXT NOT NULL,
-    at   INTEGER NOT NULL,          -- occurred_at
-    seq  INTEGER NOT NULL,
-    PRIMARY KEY (unit, at, seq)
-) WITHOUT ROWID;
-
-CREATE TABLE account_row (
+-- Where the past is looked up: movements by the real accounts that they name and by their event, counts by account.
+CREATE TABLE account (
+    id     INTEGER PRIMARY KEY,
     place  TEXT NOT NULL,
     status TEXT NOT NULL,
-    at     INTEGER NOT NULL,
-    seq    INTEGER NOT NULL,
-    PRIMARY KEY (place, status, at, seq)
+    UNIQUE (place, status)
+);
+
+CREATE TABLE account_row (
+    account INTEGER NOT NULL,
+    at      INTEGER NOT NULL,       -- occurred_at
+    seq     INTEGER NOT NULL,
+    PRIMARY KEY (account, at, seq)
 ) WITHOUT ROWID;
 
 CREATE TABLE group_row (
@@ -63,13 +78,19 @@ CREATE TABLE group_row (
     PRIMARY KEY ("group", seq)
 ) WITHOUT ROWID;
 
-CREATE TABLE count_row (
+CREATE TABLE count_row (            -- counts, also those that retention has cut, until later ones cover all they counted
     place  TEXT NOT NULL,
     status TEXT NOT NULL,
     at     INTEGER NOT NULL,
     seq    INTEGER NOT NULL,
+    body   BLOB NOT NULL,           -- canonical bytes
     PRIMARY KEY (place, status, at, seq)
 ) WITHOUT ROWID;
+
+CREATE TABLE clock_row (            -- clock records, also those that retention has cut: times of rows that are kept need them
+    seq  INTEGER PRIMARY KEY,
+    body BLOB NOT NULL              -- canonical bytes
+);
 
 CREATE TABLE lot (
     item   TEXT NOT NULL,
@@ -112,6 +133,7 @@ CREATE TABLE exception (            -- the last record of each exception
     kind    TEXT NOT NULL,
     subject TEXT NOT NULL,
     state   TEXT NOT NULL,
+    seq     INTEGER NOT NULL,
     body    BLOB NOT NULL,
     PRIMARY KEY (kind, subject)
 ) WITHOUT ROWID;

@@ -60,6 +60,7 @@ async def test_a_session_ends(headquarters: Headquarters) -> None:
     assert token.encode() not in str(await headquarters.rows(schema.session)).encode()
 
 
+@pytest.mark.sqlite
 async def test_a_link_works_once_and_for_a_day(headquarters: Headquarters) -> None:
     runtime = headquarters.runtime
     async with writing(headquarters.engine) as conn:

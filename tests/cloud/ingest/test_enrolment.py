@@ -37,6 +37,7 @@ async def test_a_code_is_good_once(headquarters: Headquarters) -> None:
     assert code.encode() not in (await headquarters.rows(schema.enrolment_code))[0]
 
 
+@pytest.mark.sqlite
 async def test_a_code_ends_after_an_hour(headquarters: Headquarters) -> None:
     await headquarters.add_site()
     code = await code_for(headquarters, "north")
@@ -86,6 +87,7 @@ async def test_guessing_codes_is_slowed_down(headquarters: Headquarters) -> None
     assert answers[10:] == [429, 429]
 
 
+@pytest.mark.sqlite
 async def test_the_downlink_waits_for_news_and_a_command_stays_until_its_result(headquarters: Headquarters) -> None:
     await headquarters.add_site(count_difference=7)
     gateway = await headquarters.add_gateway()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 import pytest
-from cycle_store import TODAY, add_item, add_site, add_term, memory_engine
+from cycle_store import TODAY, add_item, add_site, add_term, empty_engine
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from virtual import START_US, VirtualRuntime
@@ -28,8 +29,8 @@ from vocabulary.recommendation import Effect, Reason
 
 
 @pytest.fixture
-async def engine() -> AsyncIterator[AsyncEngine]:
-    engine = await memory_engine()
+async def engine(database: Path | str) -> AsyncIterator[AsyncEngine]:
+    engine = await empty_engine(database)
     async with writing(engine) as conn:
         await add_site(conn, "north")
         await add_item(conn, "screw")

@@ -17,6 +17,7 @@ from cloud.store.database import open_engine, reading, writing
 from cloud.store.migrate import check_version, migrate, newest
 
 
+@pytest.mark.sqlite
 async def test_migrations_give_exactly_the_schema(headquarters: Headquarters, tmp_path: Path) -> None:
     made = create_engine(f"sqlite:///{tmp_path / 'cloud.db'}")
     wanted = create_engine("sqlite://")

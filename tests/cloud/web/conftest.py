@@ -13,9 +13,9 @@ from virtual import VirtualRuntime
 
 
 @pytest.fixture
-async def network(tmp_path: Path, runtime: VirtualRuntime) -> AsyncIterator[Network]:
+async def network(database: Path | str, runtime: VirtualRuntime) -> AsyncIterator[Network]:
     """Three sites with twenty days behind them."""
-    async with open_headquarters(tmp_path / "cloud.db", runtime) as opened:
+    async with open_headquarters(database, runtime) as opened:
         yield await seed_network(opened)
 
 

@@ -85,6 +85,7 @@ async def test_every_page_is_sound_html_and_escapes_names(network: Network, mari
     assert escape("Jam, <apricot> & peach") in (await maria.get("/")).text
 
 
+@pytest.mark.sqlite  # another process is asked for news meanwhile, which would be counted too
 async def test_a_page_asks_few_queries_however_much_there_is(network: Network, maria: httpx.AsyncClient) -> None:
     await decide_network(network)
     count = 0
@@ -209,6 +210,7 @@ async def test_deciding_an_exception_is_a_command_to_its_site(network: Network, 
     assert "on its way to North" in (await maria.get("/exceptions")).text
 
 
+@pytest.mark.sqlite
 async def test_a_silent_site_is_not_fresh(network: Network, maria: httpx.AsyncClient) -> None:
     assert (await maria.get("/freshness")).text.count("s-fresh") == 3
     await asyncio.sleep(130)

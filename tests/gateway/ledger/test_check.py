@@ -88,7 +88,9 @@ def test_what_was_changed_is_found(ledger: Path, statement: str, words: str) -> 
 def test_a_snapshot_that_was_changed_is_found(ledger: Path) -> None:
     ((seq, file),) = snapshots(ledger).items()
     assert seq == 104
-    file.write_bytes(file.read_bytes().replace(b"apples", b"pears"))
+    whole = bytearray(file.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    file.write_bytes(whole)
     assert "is not the snapshot that row 104 names" in verify_ledger(ledger).faults[0]
 
 
@@ -99,7 +101,7 @@ def test_flipped_bits_and_garbage_never_pass(ledger: Path, tmp_path: Path) -> No
     with closing(sqlite3.connect(ledger)) as connection:
         rows = connection.execute("SELECT seq, epoch, body, hash FROM ledger ORDER BY seq").fetchall()
     missed = 0
-    for _ in range(400):
+    for _ in range(150):
         bad = bytearray(whole)
         place = draw.randrange(100, len(bad))
         bad[place] ^= 1 << draw.randrange(8)
@@ -113,7 +115,7 @@ def test_flipped_bits_and_garbage_never_pass(ledger: Path, tmp_path: Path) -> No
             missed += 1
             with closing(sqlite3.connect(copy)) as connection:
                 assert connection.execute("SELECT seq, epoch, body, hash FROM ledger ORDER BY seq").fetchall() == rows
-    assert missed < 200
+    assert missed < 75
 
 
 def test_derived_tables_are_rebuilt_from_the_rows(ledger: Path) -> None:
@@ -154,14 +156,14 @@ async def test_rows_come_in_pages_bounded_by_bytes(ledger: Path) -> None:
     await reader.close()
 
 
-async def test_the_last_two_snapshots_are_kept(tmp_path: Path, runtime: VirtualRuntime) -> None:
+async def test_the_first_and_the_last_two_snapshots_of_a_week_are_kept(tmp_path: Path, runtime: VirtualRuntime) -> None:
     path = tmp_path / "ledger.db"
     writer = await LedgerWriter.open(path, runtime, simple_post)
     for night in range(4):
         await writer.submit(crossing(night))
         receipt = await take(writer, AT + night)
     await writer.close()
-    assert list(snapshots(path)) == [6, 8]
+    assert list(snapshots(path)) == [2, 6, 8]
     assert receipt.last_seq == 8
     report = verify_ledger(path)
     assert (report.ok, report.checkpoints) == (True, 4)

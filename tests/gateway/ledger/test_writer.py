@@ -226,21 +226,6 @@ async def test_derived_tables_that_cannot_be_right_are_made_again(
     assert verify_ledger(path).ok, verify_ledger(path).faults
 
 
-async def test_a_row_that_cannot_be_read_stops_the_start_and_names_the_remedy(
-    tmp_path: Path, runtime: VirtualRuntime
-) -> None:
-    path = tmp_path / "ledger.db"
-    writer = await LedgerWriter.open(path, runtime, simple_post)
-    await writer.submit_many([crossing(number) for number in range(20)])
-    await writer.close()
-    with closing(sqlite3.connect(path)) as other:
-        other.execute("UPDATE ledger SET body = x'7b' WHERE seq = 3")
-        other.execute("DELETE FROM position")
-        other.commit()
-    with pytest.raises(LedgerDamagedError, match="verify-ledger"):
-        await LedgerWriter.open(path, runtime, simple_post)
-
-
 async def test_a_file_that_is_no_ledger_is_refused_in_one_sentence(tmp_path: Path, runtime: VirtualRuntime) -> None:
     path = tmp_path / "notes.db"
     with closing(sqlite3.connect(path)) as other:
@@ -249,8 +234,9 @@ async def test_a_file_that_is_no_ledger_is_refused_in_one_sentence(tmp_path: Pat
     with pytest.raises(LedgerDamagedError, match="is not a ledger"):
         await LedgerWriter.open(path, runtime, simple_post)
     path.write_bytes(b"garbage" * 1000)
-    with pytest.raises(LedgerUnavailableError, match=r"notes\.db cannot be prepared"):
+    with pytest.raises(LedgerDamagedError, match=r"notes\.db holds no row of a ledger"):
         await LedgerWriter.open(path, runtime, simple_post)
+    assert path.read_bytes() == b"garbage" * 1000
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path, runtime: VirtualRuntime) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from cloud_stand_in import CloudStandIn
 from ledger_help import AT
@@ -16,12 +17,12 @@ from virtual import AsgiTransport, VirtualRuntime
 from gateway.errors import EnrolmentError, GatewayError, NotEnrolledError, PostingError
 from gateway.ledger.store import LedgerReader
 from gateway.ledger.writer import LedgerWriter
-from gateway.sync.downlink import DownlinkClient, fault_in
+from gateway.sync.downlink import DownlinkClient, KeptDownlink, fault_in, kept_path
 from gateway.sync.enrolment import apply_opening, enrol
 from gateway.sync.http import Cloud
 from gateway.sync.identity import load_enrolment, load_or_make_identity
 from gateway.transactions.catalogue import Catalogue
-from gateway.transactions.intents import AnyIntent, Identified, OpeningStocked, Recorded
+from gateway.transactions.intents import AnyIntent, Identified, OpeningStocked, Recorded, SnapshotTold
 from vocabulary.document import Document
 from vocabulary.item import Item, PackagingLevel
 from vocabulary.movement import Line, Movement
@@ -50,6 +51,8 @@ def post(state: object, intent: AnyIntent) -> tuple[Record, ...]:
     lines: tuple[Line, ...] = (Line(type(intent).__name__, 1),)
     if isinstance(intent, OpeningStocked):
         lines = tuple(Line(line.item, line.quantity) for line in intent.lines)
+    if isinstance(intent, SnapshotTold):
+        lines = tuple(Line(line.item, line.quantity) for line in intent.balances)
     return (Movement("counting", Account("opening"), Account("dock"), intent.occurred_at, lines=lines),)
 
 
@@ -175,6 +178,43 @@ async def test_every_command_is_done_once_and_its_result_is_a_record(tmp_path: P
         assert len(await box.records()) == 6
 
 
+async def test_a_kept_command_is_done_only_when_headquarters_still_asks_for_it(
+    tmp_path: Path, runtime: VirtualRuntime
+) -> None:
+    soon = runtime.now() + 3_600_000_000
+    done, open_, expiring = (
+        Command(name, at, IdentifyItem("gtin:1", "apples"))
+        for name, at in (("done", NEVER), ("open", NEVER), ("expiring", soon))
+    )
+    kept = KeptDownlink("v1", Downlink("v1", items=(APPLES,), commands=(done, open_, expiring)))
+    kept_path(tmp_path / "ledger.db").write_bytes(msgspec.json.encode(kept))
+    server = CloudStandIn()
+    server.tell(Downlink("v2", items=(APPLES,), commands=(open_, expiring)))  # the lost card had done the other one
+    server.refuse_downlink = Conflict("gap", "no link yet", 409)
+    async with gateway(tmp_path, server, runtime) as box:
+        assert box.client.load() is True
+        box.start()
+        await asyncio.sleep(4_000)
+        assert await box.records() == []
+        server.refuse_downlink = None
+        await asyncio.sleep(700)
+        results = [record for record in await box.records() if isinstance(record, CommandResult)]
+        assert [(one.command, one.result) for one in results] == [("open", "done"), ("expiring", "expired")]
+
+
+async def test_expiry_is_judged_by_headquarters_time(tmp_path: Path, runtime: VirtualRuntime) -> None:
+    server = CloudStandIn()
+    server.clock_offset_us = 30 * 86_400_000_000  # this box has slept for a month of its clock
+    command = Command("c1", runtime.now() + 86_400_000_000, IdentifyItem("gtin:1", "apples"))
+    server.tell(Downlink("v1", commands=(command,)))
+    async with gateway(tmp_path, server, runtime) as box:
+        box.start()
+        await asyncio.sleep(5)
+        (result,) = await box.records()
+        assert isinstance(result, CommandResult)
+        assert result.result == "expired"
+
+
 @pytest.mark.parametrize("by", ["downlink", "conflict"])
 async def test_a_revoked_gateway_says_so(tmp_path: Path, runtime: VirtualRuntime, by: str) -> None:
     server = CloudStandIn()
@@ -216,7 +256,7 @@ async def test_the_opening_stock_is_posted_once_however_often_it_is_interrupted(
             await apply_opening(box.cloud, record, box.writer, runtime)
         assert await apply_opening(box.cloud, record, box.writer, runtime) == 3
         assert await apply_opening(box.cloud, record, box.writer, runtime) == 0
-        items = [record.lines[0].item for record in await box.records() if isinstance(record, Movement)]
+        items = [line.item for record in await box.records() if isinstance(record, Movement) for line in record.lines]
         assert items == ["item-0", "item-1", "item-2"]
 
 

@@ -104,7 +104,7 @@ def upgrade() -> None:
         sa.Column("book", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("first_scan", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("cut_off", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("again", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("again", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.PrimaryKeyConstraint("site_id", "position", "line", name=op.f("pk_count_line")),
         sqlite_with_rowid=False,
     )
@@ -208,7 +208,7 @@ def upgrade() -> None:
         sa.Column("site_id", sa.Text(), server_default="", nullable=False),
         sa.Column("created_at", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("expires_at", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("replaces", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("replaces", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("used_at", sa.BigInteger(), nullable=True),
         sa.Column("created_by", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_enrolment_code")),
@@ -262,7 +262,7 @@ def upgrade() -> None:
         sa.Column("origin_day", sa.Text(), server_default="", nullable=False),
         sa.Column("demand_class", sa.Text(), server_default="", nullable=False),
         sa.Column("inputs_hash", sa.Text(), server_default="", nullable=False),
-        sa.Column("latest", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("latest", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("site_id", "item", "version", name=op.f("pk_forecast")),
         sqlite_with_rowid=False,
@@ -306,11 +306,11 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), server_default="", nullable=False),
         sa.Column("unit", sa.Text(), server_default="H87", nullable=False),
-        sa.Column("lot", sa.Boolean(), server_default=sa.text("0"), nullable=False),
-        sa.Column("serial", sa.Boolean(), server_default=sa.text("0"), nullable=False),
-        sa.Column("expiry", sa.Boolean(), server_default=sa.text("0"), nullable=False),
-        sa.Column("catch_weight", sa.Boolean(), server_default=sa.text("0"), nullable=False),
-        sa.Column("provisional", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("lot", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("serial", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("expiry", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("catch_weight", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("provisional", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("category", sa.Text(), server_default="", nullable=False),
         sa.Column("price_micro", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("currency", sa.Text(), server_default="EUR", nullable=False),
@@ -549,3 +549,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "site_id", name=op.f("pk_user_role")),
         sqlite_with_rowid=False,
     )
+
+
+def downgrade() -> None:
+    for table in (
+        "user_role", "unit", "term", "supplier", "site", "sign_in_link", "session", "recommendation",
+        "place", "parked", "packaging", "movement_line", "meta", "lot", "ledger", "lane", "item_stock",
+        "item", "inspection", "gateway", "forecast", "exception", "epoch", "enrolment_code",
+        "document_line", "document_done", "document", "daily", "cycle_run", "customer", "count_line",
+        "command", "balance", "audit", "app_user", "api_key", "advisory",
+    ):
+        op.drop_table(table)
