@@ -93,7 +93,7 @@ async def number(page: Page, selector: str) -> int:
 
 async def test_pages_show_what_the_ledger_adds_up_to_and_new_rows_within_two_seconds(bench: Bench) -> None:
     page = await bench.sign_in(await bench.browser.new_context(), "maria")
-    expected = ledger_sums.on_hand(bench.db)
+    expected = ledger_sums.on_hand(ledger_sums.stored(bench.db))
     for item, *_ in ITEMS:
         for site, _ in SITES:
             shown = await number(page, f'tr[data-item="{item}"] td[data-site="{site}"] [data-value]')
@@ -116,7 +116,7 @@ async def test_pages_show_what_the_ledger_adds_up_to_and_new_rows_within_two_sec
     assert sorted(waits)[-2] < 2  # one slow round of a busy test machine is no fault of the page
 
     await page.goto(bench.url + "/items/CUP-050?site=central")
-    expected = ledger_sums.on_hand(bench.db)
+    expected = ledger_sums.on_hand(ledger_sums.stored(bench.db))
     assert await number(page, '.tile[data-site="central"] [data-value]') == expected["central", "CUP-050"]
     await expect(page.locator("#chart canvas")).to_be_visible()
     await page.get_by_text("The numbers of the chart").click()
@@ -168,7 +168,11 @@ async def test_a_proposal_is_accepted_by_keys_and_fulfilled_at_the_door(bench: B
     await bench.network.record(site, receipt)
     await expect(card).to_contain_text("60 of 60", timeout=8_000)
     await card.get_by_role("link", name=order).click()
-    assert await number(page, "#lines [data-done] [data-value]") == ledger_sums.done(bench.db, site, order) == 60
+    assert (
+        await number(page, "#lines [data-done] [data-value]")
+        == ledger_sums.done(ledger_sums.stored(bench.db), site, order)
+        == 60
+    )
 
     await page.goto(bench.url + "/recommendations")
     await expect(cards).to_have_count(waiting - 1)

@@ -154,7 +154,9 @@ class _Play:
         counts["runs with damage outside the rows, left to the full check"] += bool(derived)
         faults = [fault for fault in found if fault not in derived]
         gone = [row for row in readable if any(key not in here for key in standing([row]))]
-        if gone and _torn(gone, [row for row in self._truth if row not in gone and row.body in _bodies(rows)]):
+        if gone and _torn(
+            gone, [row for row in self._truth if row not in gone and (row.seq, row.body) in _places(rows)]
+        ):
             counts["readable rows of a torn last commit, left out"] += len(gone)
         else:
             faults += [f"the readable row {row.seq} is gone" for row in gone][:3]
@@ -175,6 +177,10 @@ class _Play:
 
 def _bodies(rows: Iterable[observer.Row]) -> set[bytes]:
     return {row.body for row in rows}
+
+
+def _places(rows: Iterable[observer.Row]) -> set[tuple[int, bytes]]:
+    return {(row.seq, row.body) for row in rows}
 
 
 def _torn(gone: list[observer.Row], kept: list[observer.Row]) -> bool:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 OUTSIDE = {"supplier", "customer", "scrap", "opening", "identity", "unknown"}
@@ -12,6 +15,12 @@ OUTSIDE = {"supplier", "customer", "scrap", "opening", "identity", "unknown"}
 
 #: (site, seq, body) in order of arrival.
 Rows = list[tuple[Any, ...]]
+
+
+def stored(database: Path) -> Rows:
+    """The rows of an SQLite database that a server may be using."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        return connection.execute("SELECT site_id, seq, body FROM ledger ORDER BY site_id, position").fetchall()
 
 
 def movements(rows: Rows) -> Iterator[tuple[str, int, dict[str, Any]]]:
