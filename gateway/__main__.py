@@ -161,7 +161,7 @@ def salvage(db: Path, config_file: Path | None, dry_run: bool, as_json: bool) ->
         cloud = Cloud(enrolled.cloud, identity, runtime, authority=credential(AUTHORITY))
         try:
             own = (await reader.branch()).epoch
-            found, facts = await examine(db, cloud, enrolled.enrolled.site, own)
+            found, facts = await examine(db, cloud, enrolled.enrolled.site, own, keep=not dry_run)
         finally:
             await cloud.close()
             await reader.close()

@@ -72,7 +72,8 @@ class Movement(
     fulfils; line 0: none of its lines. `interval` is how long the reader saw it, microseconds up to `occurred_at`, its
     last time. `rule` is the rule and its version, `confidence` per mille, `evidence` the first 12 bytes of the evidence's
     SHA-256 in base64url. `group` is the seq of the first row posted for the same event, absent on that row itself;
-    `reverses` the seq of the row that this one takes back; `replaces` the seq of the row that first stood in its place;
+    `reverses` the seq of the row that this one takes back; `replaces` the seq of the row that first stood in its place
+    (0 in either: a row of another ledger of the site, before a takeover);
     `completes` the seq of the first movement of a unit whose content was learnt later; `compensates` the seq of the
     count before which this row's cause is dated; `implied` marks a movement nobody sensed that must have happened;
     `count` and `inspection` name the record that caused it.

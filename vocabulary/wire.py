@@ -5,6 +5,7 @@ Paths (all below the cloud's URL; every request but enrolment carries an RFC 942
 
     POST /v1/enrolments                          Enrolment -> Enrolled
     POST /v1/gateways/{gateway}/ledger           body: zstd(BatchHeader LF canonical lines joined by LF) -> Pushed
+    POST /v1/gateways/{gateway}/salvaged         the same body -> Pushed: rows of a dead card, kept without effect
     GET  /v1/gateways/{gateway}/head?epoch=&seq= Head (the server's head of that epoch, and its hash at `seq`)
     POST /v1/gateways/{gateway}/advisory         zstd(Advisory) -> 204: balances before a long catch-up
     GET  /v1/gateways/{gateway}/opening?page=&epoch= OpeningPage: what headquarters holds of the site
@@ -236,15 +237,19 @@ class OpeningStock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
 
 
 class CorrectMovement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="correct-movement"):
-    """Reverse the group that began at `group` and, where something did happen, post `replacement` in its stead.
+    """Reverse the event that began with row `group` of `epoch` and, where something did happen, post `replacement` instead.
 
-    `original` stands when retention has cut the rows at the gateway.
+    `original` and their numbers, `rows`, are those of the event that count still: they stand where the gateway may not
+    have the rows, cut by retention or written by another ledger of the site. `epoch` "" is the gateway's own.
     """
 
     group: int
     reason: str
     replacement: Movement | None = None
     original: tuple[Movement, ...] = ()
+    epoch: str = ""
+    rows: tuple[int, ...] = ()
+    actor: str = ""
 
 
 class DecideException(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="decide-exception"):

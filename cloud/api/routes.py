@@ -2,6 +2,7 @@
 
     network.py     sites, places, items, packaging, suppliers, customers, terms, lanes
     inventory.py   stock, availability, units, movements, demand
+    corrections.py what did not happen so
     documents.py   documents (order_entry.py: what may be said in them)
     decisions.py   forecasts, recommendations, exceptions, cycle
     fleet.py       gateways, enrolment codes, keys, people, audit log
@@ -17,6 +18,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ControllerRouterHandler
 
+from cloud.api.corrections import CORRECTIONS
 from cloud.api.decisions import DECISIONS
 from cloud.api.documents import DOCUMENTS
 from cloud.api.fleet import FLEET
@@ -38,7 +40,7 @@ _FAILURES = {
 
 def api_routes() -> list[ControllerRouterHandler]:
     """The handlers of /api/v1."""
-    handlers: list[HTTPRouteHandler] = [*NETWORK, *INVENTORY, *DOCUMENTS, *DECISIONS, *FLEET]
+    handlers: list[HTTPRouteHandler] = [*NETWORK, *INVENTORY, *CORRECTIONS, *DOCUMENTS, *DECISIONS, *FLEET]
     for handler in handlers:  # what every path may answer belongs into the OpenAPI document, but a router takes none
         handler.responses = {
             status: ResponseSpec(Problem, False, text, media_type="application/problem+json")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.errors import BadInputError
 from cloud.ingest.batch import Batch, epoch_of, hash_of
 from cloud.store import schema
 from vocabulary.chain import genesis
@@ -15,28 +16,36 @@ from vocabulary.wire import Conflict, Head
 
 @dataclass(slots=True)
 class Branch:
-    """An epoch's head here. `left`: rows of its parent behind the one that it grew from, told once, when it was made."""
+    """An epoch's head here. `left`: rows of its parent behind the one that it grew from, told once, when it was made.
+    `salvaged`: a dead card's rows, kept without effect."""
 
     epoch: int
     seq: int
     hash: bytes
     left: int = 0
+    salvaged: bool = False
 
 
 async def find_branch(conn: AsyncConnection, site_id: str, epoch: int) -> Branch | None:
     """The head of `epoch`, or None when nothing of it has arrived."""
     e = schema.epoch.c
-    row = (await conn.execute(select(e.seq, e.hash).where(e.site_id == site_id, e.epoch == epoch))).first()
-    return None if row is None else Branch(epoch, row.seq, row.hash)
+    row = (await conn.execute(select(e.seq, e.hash, e.salvaged).where(e.site_id == site_id, e.epoch == epoch))).first()
+    return None if row is None else Branch(epoch, row.seq, row.hash, salvaged=row.salvaged)
 
 
-async def open_branch(conn: AsyncConnection, batch: Batch, now: int) -> Branch | Conflict:
-    """The branch that a push continues, made on its first push: a new ledger, or one that grew from a row that is here."""
+async def open_branch(conn: AsyncConnection, batch: Batch, now: int, *, salvaged: bool = False) -> Branch | Conflict:
+    """The branch that a push continues, made on its first push: a new ledger, or one that grew from a row that is here.
+
+    Raises BadInputError where rows that count and a salvaged card's would stand in one epoch.
+    """
     site_id, epoch, header = batch.header.site, batch.epoch, batch.header
     known = await find_branch(conn, site_id, epoch)
     if known is not None:
+        if known.salvaged != salvaged:
+            kept = "keeps the rows of a salvaged card" if known.salvaged else "is a ledger whose rows count"
+            raise BadInputError(f"epoch {epoch} {kept}; nothing else can be added to it")
         return known
-    branch = Branch(epoch, 0, genesis(epoch))
+    branch = Branch(epoch, 0, genesis(epoch), salvaged=salvaged)
     parent_epoch, parent_seq, parent_hash = "", 0, b""
     if header.parent is not None:
         parent_epoch, parent_seq, text = header.parent
@@ -53,7 +62,7 @@ async def open_branch(conn: AsyncConnection, batch: Batch, now: int) -> Branch |
             )
         branch.seq, branch.hash = parent_seq, parent_hash
         trunk = await find_branch(conn, site_id, epoch_of(parent_epoch))
-        branch.left = max(0, trunk.seq - parent_seq) if trunk else 0
+        branch.left = max(0, trunk.seq - parent_seq) if trunk and not salvaged else 0
     e = schema.epoch.c
     ordinal = (await conn.execute(select(func.count()).where(e.site_id == site_id))).scalar_one() + 1
     await conn.execute(
@@ -69,9 +78,27 @@ async def open_branch(conn: AsyncConnection, batch: Batch, now: int) -> Branch |
             parent_hash=parent_hash or None,
             first_at=now,
             last_at=now,
+            salvaged=salvaged,
         )
     )
     return branch
+
+
+async def fits(conn: AsyncConnection, batch: Batch, branch: Branch) -> Conflict | None:
+    """Why the batch does not continue or repeat the branch; None when it does."""
+    first, site_id = batch.header.first_seq, batch.header.site
+    expected = (branch.seq + 1, branch.hash.hex())
+    if first > branch.seq + 1:
+        return Conflict("gap", "rows before these are missing", 409, *expected)
+    before = branch.hash if first == branch.seq + 1 else await hash_at(conn, site_id, branch.epoch, first - 1)
+    if before != batch.prev_hash:
+        return Conflict("fork", "the row before these differs from the one that is here", 409, *expected)
+    shared = min(batch.last_seq, branch.seq)
+    if shared >= first:
+        known = await hash_at(conn, site_id, branch.epoch, shared)
+        if known != batch.hashes[shared - first]:
+            return Conflict("fork", "a row differs from the one that is here", 409, *expected)
+    return None
 
 
 async def hash_at(conn: AsyncConnection, site_id: str, epoch: int, seq: int) -> bytes | None:

@@ -35,7 +35,8 @@ _status = msgspec.json.Decoder(Status)
 
 class Branch(msgspec.Struct, frozen=True):
     """An epoch of a site's ledger: `rows` of it arrived, the last being `seq`; it grew from row `parent_seq` of `parent` ("":
-    a ledger of its own). `hash` is the chain's at `seq`, hex; times microseconds UTC of its first and last arrival."""
+    a ledger of its own). `hash` is the chain's at `seq`, hex; times microseconds UTC of its first and last arrival.
+    `salvaged`: rows of a dead card that the gateway found, kept without effect."""
 
     epoch: str
     ordinal: int
@@ -46,6 +47,7 @@ class Branch(msgspec.Struct, frozen=True):
     hash: str
     first_at: int
     last_at: int
+    salvaged: bool
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -167,6 +169,7 @@ async def _branches(conn: AsyncConnection, scope: Scope) -> dict[tuple[str, str]
             bytes(row.hash).hex(),
             row.first_at,
             row.last_at,
+            row.salvaged,
         )
         found.setdefault((row.site_id, row.gateway), []).append(branch)
     return found

@@ -32,6 +32,10 @@ PAGE = 1_000
 #: Lines that a count or a document counts for: it holds lines itself, up to some 100 kB.
 HEAVY = 20
 
+#: Microseconds for which a unit that left is told, 7 days: what is turned back or sent back at once is known when it comes,
+#: and at one unit a second these are still no more than 600 pages. What comes later is met anew.
+LEFT_US = 7 * 86_400_000_000
+
 _encoder = msgspec.json.Encoder()
 _Rows = list[Row[Any]]
 
@@ -50,7 +54,11 @@ def _sections(site_id: str) -> tuple[_Section, ...]:
 
 
 def _stock(site_id: str) -> tuple[_Section, ...]:
-    b, u, lot = schema.balance, schema.unit, schema.lot.c
+    b, u, lot, ledger = schema.balance, schema.unit, schema.lot.c, schema.ledger.c
+    position = select(schema.site.c.position).where(schema.site.c.id == site_id).scalar_subquery()
+    newest = (  # of one state, like all that is told: not the clock's time
+        select(ledger.received_at).where(ledger.site_id == site_id, ledger.position == position).scalar_subquery()
+    )
     dated = (lot.site_id == b.c.site_id) & (lot.item == b.c.item) & (lot.lot == b.c.lot)
     return (
         _Section(
@@ -69,7 +77,9 @@ def _stock(site_id: str) -> tuple[_Section, ...]:
         _Section(
             "units",
             1,
-            select(u).where(u.c.site_id == site_id, u.c.place.not_in((CUSTOMER, SUPPLIER))).order_by(u.c.unit),
+            select(u)
+            .where(u.c.site_id == site_id, or_(u.c.place.not_in((CUSTOMER, SUPPLIER)), u.c.at >= newest - LEFT_US))
+            .order_by(u.c.unit),
             _units,
         ),
     )
@@ -125,7 +135,7 @@ def _papers(site_id: str) -> tuple[_Section, ...]:
 async def page_count(conn: AsyncConnection, site_id: str, epoch: str) -> int:
     """How many pages a gateway that enrols with `epoch` must apply; 0 where all of the site's past is its own."""
     e = schema.epoch.c
-    known = (await conn.execute(select(e.epoch).where(e.site_id == site_id))).scalars().all()
+    known = (await conn.execute(select(e.epoch).where(e.site_id == site_id, e.salvaged.is_(False)))).scalars().all()
     if not [one for one in known if one != epoch_of(epoch)]:
         return 0
     return _pages(await _sizes(conn, site_id))
@@ -148,13 +158,16 @@ async def read_page(conn: AsyncConnection, site_id: str, page: int, epoch: str =
     """Page `page` (from 0) of what is here of the site. Raises NotFoundError behind the last one, BadInputError.
 
     `epoch` is the asking ledger's: `seq` says how many of its rows are in it. Balances of places that only say where
-    stock came from or went are left out, and so are units that left.
+    stock came from or went are left out, and so are units that left longer ago than LEFT_US.
     """
     ledger, s = schema.ledger.c, schema.site.c
     position = (await conn.execute(select(s.position).where(s.id == site_id))).scalar_one()
     since = (
         await conn.execute(
-            select(ledger.occurred_at).where(ledger.site_id == site_id).order_by(ledger.position).limit(1)
+            select(ledger.occurred_at)
+            .where(ledger.site_id == site_id, ledger.kind != schema.SALVAGED)
+            .order_by(ledger.position)
+            .limit(1)
         )
     ).scalar_one_or_none()
     branch = await find_branch(conn, site_id, epoch_of(epoch)) if epoch else None

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from cloud.errors import BadInputError, DeniedError, TooLargeError
 from cloud.ingest.alarms import REFUSALS, branched, instance_spoke, push_passed, push_refused
 from cloud.ingest.batch import Batch, read_batch
-from cloud.ingest.epochs import Branch, hash_at, open_branch
+from cloud.ingest.epochs import Branch, fits, open_branch
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.changes import Change, Changes
 from cloud.projections.parked import Parked, digest, no_effect, occurred_at, park
@@ -96,7 +96,7 @@ class Receiver:
                 return branch, 0
             if branch.left:
                 await branched(conn, header.site, header.gateway, branch.seq, branch.left, now)
-            conflict = await _fits(conn, batch, branch)
+            conflict = await fits(conn, batch, branch)
             if conflict is not None:
                 return conflict, 0
             fresh = max(0, branch.seq - header.first_seq + 1)  # the rows before it are here already, and the same
@@ -120,23 +120,6 @@ class Receiver:
         for other in dict.fromkeys(context.others_changed):
             self.changes.publish(Change(other, ("downlink", "documents"), 0, now))
         return told, position + stored if stored else 0
-
-
-async def _fits(conn: AsyncConnection, batch: Batch, branch: Branch) -> Conflict | None:
-    """Why the batch does not continue or repeat the branch; None when it does."""
-    first, site_id = batch.header.first_seq, batch.header.site
-    expected = (branch.seq + 1, branch.hash.hex())
-    if first > branch.seq + 1:
-        return Conflict("gap", "rows before these are missing", 409, *expected)
-    before = branch.hash if first == branch.seq + 1 else await hash_at(conn, site_id, branch.epoch, first - 1)
-    if before != batch.prev_hash:
-        return Conflict("fork", "the row before these differs from the one that is here", 409, *expected)
-    shared = min(batch.last_seq, branch.seq)
-    if shared >= first:
-        known = await hash_at(conn, site_id, branch.epoch, shared)
-        if known != batch.hashes[shared - first]:
-            return Conflict("fork", "a row differs from the one that is here", 409, *expected)
-    return None
 
 
 async def _store_rows(

@@ -22,6 +22,7 @@ from cloud.ingest.batch import epoch_of
 from cloud.ingest.downlink import LONGEST_WAIT_S, Downlinks
 from cloud.ingest.epochs import read_head
 from cloud.ingest.receive import Receiver
+from cloud.ingest.salvage import keep_rows
 from cloud.ingest.signature import SignedRequest, verify
 from cloud.projections.changes import Change, Changes
 from cloud.store import schema
@@ -148,6 +149,26 @@ async def push(request: Request[Any, Any, Any], gateway: FromPath[str]) -> Respo
     return _conflict(answer) if isinstance(answer, Conflict) else _json(answer)
 
 
+@post(
+    "/v1/gateways/{gateway:str}/salvaged",
+    include_in_schema=False,
+    request_max_body_size=BATCH_BYTES,
+    status_code=200,
+)
+async def salvaged(request: Request[Any, Any, Any], gateway: FromPath[str]) -> Response[bytes]:
+    """Rows of a dead card that this gateway found: kept once, without effect, or told why they do not fit."""
+    paths = _paths(request)
+    body = await request.body()
+    signer = await paths.authenticate(request, gateway, body)
+    if signer.revoked:
+        return _conflict(REVOKED)
+    answer, position = await keep_rows(paths.engine, paths.runtime, signer.id, signer.site_id, body)
+    if isinstance(answer, Conflict):
+        return _conflict(answer)
+    paths.changes.publish(Change(signer.site_id, ("gateways",), position, paths.runtime.now()))
+    return _json(answer)
+
+
 @get("/v1/gateways/{gateway:str}/head", include_in_schema=False)
 async def head(
     request: Request[Any, Any, Any],
@@ -218,4 +239,4 @@ async def downlink(
 
 
 #: The handlers of all gateway paths; they need `gateways`, a `GatewayPaths`, in the application's state.
-GATEWAY_ROUTES: list[HTTPRouteHandler] = [enrol, push, head, advisory, opening_page, downlink]
+GATEWAY_ROUTES: list[HTTPRouteHandler] = [enrol, push, salvaged, head, advisory, opening_page, downlink]

@@ -83,17 +83,19 @@ async def _run(conn: AsyncConnection, site: Site, rows: Sequence[Arrived]) -> No
     if not rows:
         return
     changes = Changes()
-    await units.load(conn, site.id, changes.stock, touched_units(row.record for row in rows))
+    epochs = await units.load(conn, site.id, changes.stock, touched_units(row.record for row in rows))
     returned: list[tuple[Arrived, list[str]]] = []
     for row in rows:
         if isinstance(row.record, Movement):
             if came_back := late_returns(changes.stock, row.record):
                 returned.append((row, came_back))
             _movement(changes, site, row, row.record)
-        apply(changes.stock, row.seq, row.record)
+            apply(changes.stock, row.seq, units.placed(changes.stock, epochs, row.epoch, row.record))
+        else:
+            apply(changes.stock, row.seq, row.record)
     await lanes.append(conn, schema.movement_line, changes.lines)
     await lanes.add(conn, schema.balance, units.balance_changes(site.id, changes.stock))
-    await units.store(conn, site.id, changes.stock)
+    await units.store(conn, site.id, changes.stock, epochs)
     await change_items(conn, site.id, site.days, changes.items, changes.daily)
     if site.live:
         for at, document in _latest_revisions(rows):

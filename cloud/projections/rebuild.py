@@ -105,7 +105,7 @@ async def rebuild_site(
     while True:
         found = (
             await conn.execute(
-                select(c.epoch, c.seq, c.position, c.received_at, c.body)
+                select(c.epoch, c.seq, c.position, c.received_at, c.body, c.kind)
                 .where(c.site_id == site_id, c.position > position)
                 .order_by(c.position)
                 .limit(STEP)
@@ -118,6 +118,8 @@ async def rebuild_site(
         bodies: dict[tuple[int, int], bytes] = {}
         refused: list[Parked] = []
         for row in found:
+            if row.kind == schema.SALVAGED:
+                continue  # kept as evidence; what it tells comes in another row
             bodies[row.epoch, row.seq] = row.body
             record = digest(row.body)
             if isinstance(record, str):

@@ -14,6 +14,9 @@ from cloud.store.columns import bytes_column, flag_column, float_column, int_col
 from cloud.store.people import api_key, audit, meta, session, sign_in_link, user, user_role
 from cloud.store.processes import change_count, lease
 
+#: Stands for the kind of a record in the rows of a salvaged card: nothing that is derived from records sees them.
+SALVAGED = "salvaged"
+
 # --------------------------------------------------------------------------------------------------- network: facts
 
 #: `zone` IANA; `day_start`, `opens`, `closes` minutes after local midnight; `position` the arrival number of its last
@@ -139,7 +142,8 @@ enrolment_code = keyed_table(
     text_column("created_by"),
 )
 
-#: One branch of a site's ledger: `ordinal` by first receipt; `seq`, `hash` its head here; parent as it was told.
+#: One branch of a site's ledger: `ordinal` by first receipt; `seq`, `hash` its head here; parent as it was told. `salvaged`:
+#: the last rows of a dead card, kept without effect, as `gateway` found them; what they tell comes in its own rows.
 epoch = keyed_table(
     "epoch",
     text_column("site_id", key=True),
@@ -153,10 +157,11 @@ epoch = keyed_table(
     bytes_column("parent_hash", null=True),
     int_column("first_at"),
     int_column("last_at"),
+    flag_column("salvaged"),
 )
 
 #: The records as they arrived: `body` the bytes received, `hash` the chain's, `position` the site's arrival number over
-#: all epochs, `occurred_at` corrected by later clock records.
+#: all epochs, `occurred_at` corrected by later clock records. `kind` is SALVAGED where a row is kept without effect.
 ledger = keyed_table(
     "ledger",
     text_column("site_id", key=True),
@@ -296,7 +301,8 @@ item_stock = keyed_table(
     int_column("changed_at"),
 )
 
-#: `holds` JSON list of [item, lot, expiry, quantity, grams]; `item` the only item in it, else "".
+#: `holds` JSON list of [item, lot, expiry, quantity, grams]; `item` the only item in it, else "". `seq`, `at`, `epoch` are
+#: those of its last movement.
 unit = keyed_table(
     "unit",
     text_column("site_id", key=True),
@@ -312,6 +318,7 @@ unit = keyed_table(
     text_column("first_status"),
     int_column("seq"),
     int_column("at"),
+    int_column("epoch"),
 )
 lot = keyed_table(
     "lot",

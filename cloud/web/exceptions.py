@@ -125,7 +125,7 @@ async def _causes(conn: AsyncConnection, rows: Sequence[Any]) -> dict[tuple[str,
     p = schema.epoch.c
     branches = await conn.execute(
         select(p.site_id, p.epoch, p.seq)
-        .where(p.site_id.in_(sorted({site for site, _ in wanted})))
+        .where(p.site_id.in_(sorted({site for site, _ in wanted})), p.salvaged.is_(False))
         .order_by(p.site_id, p.ordinal)
     )
     links: dict[tuple[str, int], str] = {}

@@ -4,24 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from litestar import Response, get
+from litestar import Response, get, post
 from litestar.params import FromPath
+from litestar.response import Redirect
 from msgspec import UNSET, Meta, Struct
 from sqlalchemy import Select, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.errors import NotFoundError
+from cloud.errors import BadInputError, NotFoundError
 from cloud.ingest.batch import epoch_of
+from cloud.ingest.corrections import Correction, Replacement, ReplacementKind, ReplacementLine, correct, read_case
+from cloud.projections.changes import Change
 from cloud.store import schema
-from cloud.store.database import reading
+from cloud.store.database import reading, writing
 from cloud.web.freshness import SiteFreshness, chosen, sites_of
-from cloud.web.page import CSV_ROWS, PAGE_ROWS, HtmlRequest, href, html, page, render, segment, sheet, visit
+from cloud.web.page import (
+    CSV_ROWS,
+    PAGE_ROWS,
+    HtmlRequest,
+    href,
+    html,
+    page,
+    read_form,
+    render,
+    see_other,
+    segment,
+    sheet,
+    visit,
+)
 from cloud.web.words import iso
 from vocabulary import chain, records
 from vocabulary.movement import Kind, Line, Movement, accounts
+from vocabulary.place import Account
 from vocabulary.records import LARGEST_INTEGER
 
 #: Lines of a movement named in the feed; the others are counted.
@@ -260,7 +277,53 @@ async def movement_page(
             text=_readable(record.body),
             marks=marks_of(movement),
             unset=UNSET,
+            case=None if movement is None else await read_case(conn, site.id, number, seq, visited.now),
+            may_correct=visited.person.may("operate", site.id),
+            kinds=get_args(ReplacementKind),
         )
+
+
+class CorrectionForm(Struct, frozen=True):
+    """The form: why, and what happened instead where `kind` says that something did."""
+
+    reason: Annotated[str, Meta(max_length=500)] = ""
+    kind: ReplacementKind | Literal[""] = ""
+    source: Annotated[str, Meta(max_length=200)] = ""
+    target: Annotated[str, Meta(max_length=200)] = ""
+    document: Annotated[str, Meta(max_length=200)] = ""
+    item: Annotated[str, Meta(max_length=200)] = ""
+    quantity: Annotated[int, Meta(ge=0, le=10**12)] = 0
+    lot: Annotated[str, Meta(max_length=200)] = ""
+
+
+@post("/movements/{site_id:str}/{epoch:str}/{seq:int}/correction", include_in_schema=False)
+async def correct_movement(
+    request: HtmlRequest, site_id: FromPath[str], epoch: FromPath[str], seq: FromPath[int]
+) -> Redirect:
+    """Have the site take the whole event back, and post what did happen."""
+    visited = visit(request)
+    form = await read_form(request, CorrectionForm)
+    visited.person.require("operate", site_id)
+    number, services = epoch_of(epoch), visited.services
+    wanted = Correction(form.reason, _replacement(form))
+    async with writing(services.engine, site_id) as conn:
+        await correct(conn, services.runtime, site_id, number, seq, wanted, visited.person.actor)
+    services.changes.publish(Change(site_id, ("downlink",), 0, services.runtime.now()))
+    return see_other(movement_link(site_id, number, seq))
+
+
+def _replacement(form: CorrectionForm) -> Replacement | None:
+    """What happened instead; None for nothing. Raises BadInputError where the form says only a part of it."""
+    if not form.kind:
+        if form.source or form.target or form.document or form.item or form.quantity or form.lot:
+            raise BadInputError("kind: say what happened instead, or leave all of it empty")
+        return None
+    if not (form.source and form.target):
+        raise BadInputError("source, target: say from where to where it went")
+    if bool(form.item) != bool(form.quantity) or (form.lot and not form.item):
+        raise BadInputError("item, quantity: name both, or none of them for the same goods")
+    lines = (ReplacementLine(form.item, form.quantity, form.lot),) if form.item else ()
+    return Replacement(form.kind, Account(form.source), Account(form.target), form.document, lines)
 
 
 def _readable(body: bytes) -> str:
@@ -280,4 +343,5 @@ def _related(movement: Movement | None) -> list[tuple[str, int]]:
         ("stands for", movement.replaces), ("completes", movement.completes), ("compensates for", movement.compensates),
         ("was caused by the count", movement.count), ("was caused by the inspection", movement.inspection),
     )  # fmt: skip
-    return [(how, seq) for how, seq in named if not isinstance(seq, msgspec.UnsetType)]
+    # row 0 is one of another ledger of the site: its number here says nothing
+    return [(how, seq) for how, seq in named if not isinstance(seq, msgspec.UnsetType) and seq]

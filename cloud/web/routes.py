@@ -1,7 +1,7 @@
 """READ FIRST: all pages. One file per page holds what its URL may say, its queries and its handler.
 
     stock.py            /                       items by sites, freshness
-    movements.py        /live, /movements/...   the live feed; why a number is what it is
+    movements.py        /live, /movements/...   the live feed; why a number is what it is; corrections
     item.py, history.py /items/{item}           where, demand, stock, forecast, documents
     recommendations.py  /recommendations        the inbox
     documents.py        /documents              expected and done
@@ -38,7 +38,7 @@ from cloud.web.documents import document_page, documents_page
 from cloud.web.exceptions import answer_exception, exceptions_page
 from cloud.web.gateways import gateways_page
 from cloud.web.item import item_page
-from cloud.web.movements import live_page, movement_page
+from cloud.web.movements import correct_movement, live_page, movement_page
 from cloud.web.page import HtmlRequest, html, render
 from cloud.web.recommendations import answer_recommendation, inbox_page, recommendation_page, start_cycle
 from cloud.web.sign_in import link_page, sign_in, sign_in_page, sign_out, use_link
@@ -58,7 +58,7 @@ _STATUS: tuple[tuple[type[CloudError], int], ...] = (
 def page_routes() -> list[ControllerRouterHandler]:
     """The handlers of all pages and their files; they need `services` in the application's state."""
     pages: list[ControllerRouterHandler] = [
-        stock_page, freshness_strip, live_page, movement_page, item_page, inbox_page, recommendation_page,
+        stock_page, freshness_strip, live_page, movement_page, correct_movement, item_page, inbox_page, recommendation_page,
         answer_recommendation, start_cycle, documents_page, document_page, exceptions_page, answer_exception, gateways_page,
         sign_in_page, sign_in, link_page, use_link, sign_out,
     ]  # fmt: skip

@@ -48,6 +48,8 @@ class RawFile:
         wal = path.with_name(path.name + "-wal")
         self._wal = wal.open("rb") if wal.is_file() else None
         self.page_bytes = _page_bytes(self._file.read(20))
+        #: what every frame since the log was begun anew carries
+        self._salts = self._wal.read(WAL_HEADER)[16:24] if self._wal is not None else b""
         #: rests of pages that begin with a body whose cell cannot be parsed, as `rows` met them
         self.loose: list[bytes] = []
         #: where the newest version of a page stands in the log
@@ -86,14 +88,29 @@ class RawFile:
         return found
 
     def _frames(self) -> Iterator[tuple[int, int]]:
-        """(page number, offset of the page) of each frame of the log, whether or not its checksum holds."""
+        """(page number, offset of the page) of each frame of the log, whether or not its checksum holds.
+
+        Left out are those behind the last commit: a commit that never was, perhaps with the half of an event.
+        """
+        heads = list(self._heads())
+        end = last = max((place for place, head in enumerate(heads) if head[8:] == self._salts), default=-1)
+        while end >= 0 and heads[end][4:8] == bytes(4) and heads[end][8:] == self._salts:
+            end -= 1
+        step = FRAME_HEADER + self.page_bytes
+        for place, head in enumerate(heads):
+            if not end < place <= last:
+                yield int.from_bytes(head[:4], "big"), WAL_HEADER + place * step + FRAME_HEADER
+
+    def _heads(self) -> Iterator[bytes]:
+        """Page number, mark of a commit (0: none) and salts of each frame: 4 + 4 + 8 bytes."""
         if self._wal is None:
             return
         length = self._wal.seek(0, 2)
         step = FRAME_HEADER + self.page_bytes
-        for at in range(WAL_HEADER, length - FRAME_HEADER, step):  # the last one may be cut
+        for at in range(WAL_HEADER, length - FRAME_HEADER, step):
             self._wal.seek(at)
-            yield int.from_bytes(self._wal.read(4), "big"), at + FRAME_HEADER
+            head = self._wal.read(16)
+            yield head if at + step <= length else head[:4] + bytes(4) + head[8:]  # cut: no commit
 
     def _pages(self, log_only: bool) -> Iterator[bytes]:
         if not log_only:

@@ -65,7 +65,7 @@ class LedgerWriter:
         self.damaged = asyncio.Event()
         #: what became of the ledger when it was opened, where it was damaged
         self.recovery: Recovery | None = None
-        #: whether the last gateway that had it open did not close it
+        #: whether a gateway that had it open did not close it, and the whole was not found good since
         self.unclean = False
         self._runtime = runtime
         self._file = file
@@ -381,6 +381,12 @@ class LedgerWriter:
             await self._answer(group, outcomes)
 
     async def _answer(self, group: Sequence[_Entry], outcomes: Sequence[Receipt | Exception]) -> None:
+        refused = next((one for one in outcomes if isinstance(one, LedgerUnavailableError)), None)
+        if refused is not None and not (
+            self._closing or self.damage
+        ):  # nothing that was submitted behind the group may pass it
+            waiting = [self._queue.get_nowait() for _ in range(self._queue.qsize())]
+            group, outcomes = [*group, *waiting], [*outcomes, *[refused] * len(waiting)]
         await self._tell()
         for entry, outcome in zip(group, outcomes, strict=True):
             if entry.done.done():
@@ -403,7 +409,7 @@ class LedgerWriter:
         with contextlib.suppress(OSError):  # then the next start looks closer, no more
             if self._file.damage:
                 self._marker.set(self._file.damage)
-            elif not self._file.fault:
+            elif not self._file.fault and not self.unclean:
                 self._marker.clear()
 
     async def _tell(self) -> None:

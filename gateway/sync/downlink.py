@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.errors import GatewayError, LedgerUnavailableError, LinkDownError, PostingError
 from gateway.ledger.writer import LedgerWriter
+from gateway.sync.corrections import correction_of
 from gateway.sync.http import Cloud
 from gateway.sync.identity import write_whole
 from gateway.sync.retry import Backoff
@@ -23,7 +24,6 @@ from gateway.transactions.catalogue import Catalogue
 from gateway.transactions.documents import came_late
 from gateway.transactions.intents import (
     AnyIntent,
-    Corrected,
     ExceptionDecided,
     Identified,
     OpeningStocked,
@@ -33,7 +33,7 @@ from gateway.transactions.intents import (
 from runtime import Runtime
 from vocabulary.records import CommandResult
 from vocabulary.records import fault_in as text_fault
-from vocabulary.wire import Command, CorrectMovement, DecideException, Downlink, OpeningStock
+from vocabulary.wire import Command, CorrectMovement, DecideException, Downlink, IdentifyItem, OpeningStock
 
 #: Seconds that headquarters may hold a poll when it has nothing new: shorter than the idle limit of any proxy.
 WAIT_S = 25
@@ -208,29 +208,26 @@ class DownlinkClient:
             await self._result(CommandResult(command.id, now, "expired"))
             return
         try:
-            await self._writer.submit(intent_of(command, now), _recorded(CommandResult(command.id, now, "done")))
+            intents = await self._intents_of(command, now)
+            await self._writer.submit(*intents, _recorded(CommandResult(command.id, now, "done")))
         except LedgerUnavailableError:
             raise
         except Exception as error:  # whatever posting says against it is the answer to who asked
             await self._result(CommandResult(command.id, now, "refused", str(error) or type(error).__name__))
 
+    async def _intents_of(self, command: Command, now: int) -> tuple[AnyIntent, ...]:
+        if isinstance(command.order, CorrectMovement):
+            return await correction_of(self._writer, command.order, now)
+        return (intent_of(command.order, now),)
+
     async def _result(self, result: CommandResult) -> None:
         await self._writer.submit(_recorded(result))
 
 
-def intent_of(command: Command, now: int) -> AnyIntent:
-    """What a command asks for, as an intent of time `now` (microseconds UTC)."""
-    order = command.order
+def intent_of(order: OpeningStock | DecideException | IdentifyItem, now: int) -> AnyIntent:
+    """What a command orders, as an intent of time `now` (microseconds UTC)."""
     if isinstance(order, OpeningStock):
         return OpeningStocked(occurred_at=order.occurred_at, lines=order.lines)
-    if isinstance(order, CorrectMovement):
-        return Corrected(
-            occurred_at=now,
-            group=order.group,
-            reason=order.reason,
-            replacement=order.replacement,
-            original=order.original,
-        )
     if isinstance(order, DecideException):
         return ExceptionDecided(
             occurred_at=now,

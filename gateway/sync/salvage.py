@@ -19,6 +19,7 @@ from gateway.ledger.packing import unpack
 from gateway.ledger.pages import FoundRow
 from gateway.ledger.recovery import readable_rows
 from gateway.ledger.writer import LedgerWriter
+from gateway.sync.card_rows import keep_at_headquarters, tail_of
 from gateway.sync.http import Cloud
 from gateway.sync.identity import load_enrolment, write_whole
 from gateway.sync.salvaged import CardRow, facts_in
@@ -39,7 +40,8 @@ CHUNK = 25
 
 
 class Salvage(msgspec.Struct):
-    """What a card holds. `held`: the last row that headquarters holds too; `lost` ranges of rows that cannot be read."""
+    """What a card holds. `held`: the last row that headquarters holds too; `lost` ranges of rows that cannot be read;
+    `kept` rows behind `held` that headquarters now keeps as they are, as epoch `kept_as`."""
 
     path: str
     site: str
@@ -53,6 +55,8 @@ class Salvage(msgspec.Struct):
     others: int
     lost: list[tuple[int, int]]
     handed_to: str = ""
+    kept: int = 0
+    kept_as: str = ""
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -93,9 +97,12 @@ def look(db: Path) -> Salvage:
     return _summary(db, site, rows, card, 0, facts_in(card, 0))
 
 
-async def examine(db: Path, cloud: Cloud, site: str, own_epoch: int) -> tuple[Salvage, list[Salvaged]]:
+async def examine(
+    db: Path, cloud: Cloud, site: str, own_epoch: int, *, keep: bool = False
+) -> tuple[Salvage, list[Salvaged]]:
     """What the card at `db` holds, and the facts that headquarters lacks. `site` and `own_epoch` are the survivor's.
 
+    `keep` hands its rows to headquarters as they are, for the record. Done again it goes on where it was cut off.
     Raises GatewayError when it is the survivor's own ledger, another site's or none; LinkDownError.
     """
     rows = read_card(db)
@@ -110,7 +117,12 @@ async def examine(db: Path, cloud: Cloud, site: str, own_epoch: int) -> tuple[Sa
         )
     card = [CardRow(row.seq, row.epoch, record) for row in rows if (record := _record(row)) is not None]
     facts = facts_in(card, held)
-    return _summary(db, site, rows, card, held, facts), facts
+    found = _summary(db, site, rows, card, held, facts)
+    if keep and found.lacking:
+        tail = tail_of(rows, held)
+        found.kept = await keep_at_headquarters(cloud, site, tail)
+        found.kept_as = str(tail.epoch) if found.kept else ""
+    return found, facts
 
 
 def _summary(
@@ -205,6 +217,10 @@ def in_words(found: Salvage, asked: bool = True) -> str:
         lines.append(f"headquarters holds the rows up to {found.held}; the {found.lacking} behind tell of {told}")
         handed = f"handed to the gateway in {found.handed_to}: it records them once, as soon as it runs"
         lines.append(handed if found.handed_to else "nothing was recorded")
+        if found.kept:
+            lines.append(f"headquarters keeps {found.kept} of these rows as they are, as epoch {found.kept_as}")
+        if found.kept_as and found.kept < found.lacking:
+            lines.append("the others stand behind damage, where nothing proves their place: keep the card")
     return "\n".join(lines)
 
 

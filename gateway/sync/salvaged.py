@@ -57,7 +57,7 @@ class _Card:
     def facts(self) -> list[Salvaged]:
         documents = _last(row for row in self._tail.values() if isinstance(row.record, Document))
         timed = [fact for seq in sorted(self._tail) if (fact := self._timed(seq)) is not None]
-        timed.sort(key=lambda fact: (fact.occurred_at, fact.seq))
+        timed.sort(key=lambda fact: (fact.occurred_at, self._rank(fact.seq), fact.seq))
         exceptions = set(_last(row for row in self._tail.values() if isinstance(row.record, ExceptionRecord)))
         rest = [fact for seq in sorted(self._tail) if (fact := self._other(seq, exceptions)) is not None]
         first = timed[0].occurred_at if timed else (rest[0].occurred_at if rest else 0)
@@ -66,6 +66,15 @@ class _Card:
 
     def _at(self, seq: int, at: int) -> int:
         return at + self._shift.get(seq, 0)
+
+    def _rank(self, seq: int) -> int:
+        """The place of a row among others of the same time: that of the row which it takes back or stands for."""
+        record = self._tail[seq].record if seq in self._tail else self._kept.get(seq)
+        if not isinstance(record, Movement):
+            return seq
+        if record.reverses is not UNSET:
+            return self._rank(record.reverses)
+        return seq if record.replaces is UNSET else record.replaces
 
     def _fact(self, seq: int, record: Record, at: int) -> Salvaged:
         return Salvaged(occurred_at=at, epoch=str(self._tail[seq].epoch), seq=seq, record=record)
@@ -91,8 +100,8 @@ class _Card:
                 return None
             corrected = self._corrected(record)
             return None if corrected is None else self._movement(seq, corrected, True)
-        if record.replaces is not UNSET and record.replaces <= self._common:
-            fixed = True  # what it stands for was taken back by a row that headquarters holds
+        if record.group is not UNSET and record.group <= self._common:
+            fixed = True  # headquarters holds a part of its event, and this is the rest
         return self._movement(seq, record, fixed)
 
     def _corrected(self, reversal: Movement) -> Movement | None:
@@ -124,8 +133,9 @@ class _Card:
     def _movement(self, seq: int, movement: Movement, fixed: bool) -> Salvaged:
         at = self._at(seq, movement.occurred_at)
         entries = entries_of(movement)
+        here = at, self._rank(seq)
         for entry in entries:
-            entry.past = movement.completes is not UNSET or at < self._told.get(entry.unit, at)
+            entry.past = movement.completes is not UNSET or here < self._told.get(entry.unit, here)
             before = self._before.get((seq, entry.unit))
             if before is not None:  # a ledger that never met the unit must learn what this one knew of it
                 entry.holds = entry.holds or before.holds
@@ -205,15 +215,16 @@ def _shifts(records: Iterable[Record]) -> dict[int, int]:
     return found
 
 
-def _last_told(kept: Mapping[int, Record]) -> dict[str, int]:
-    """Unit -> when it last moved by the rows that headquarters holds."""
+def _last_told(kept: Mapping[int, Record]) -> dict[str, tuple[int, int]]:
+    """Unit -> when it last moved by the rows that headquarters holds, and the rank of that row."""
     moved = {seq: record for seq, record in kept.items() if isinstance(record, Movement)}
     gone = {record.reverses for record in moved.values()}
-    found: dict[str, int] = {}
+    found: dict[str, tuple[int, int]] = {}
     for seq, movement in moved.items():
         if seq not in gone and movement.reverses is UNSET:
+            when = movement.occurred_at, seq if movement.replaces is UNSET else movement.replaces
             for entry in movement.units:
-                found[entry.unit] = max(found.get(entry.unit, movement.occurred_at), movement.occurred_at)
+                found[entry.unit] = max(found.get(entry.unit, when), when)
     return found
 
 

@@ -184,13 +184,15 @@ class Salvaged(Intent, frozen=True, kw_only=True, tag="salvaged"):
 class Corrected(Intent, frozen=True, kw_only=True, tag="corrected"):
     """The event whose first row is `group` did not happen so: it is reversed, and `replacement` posted if something did.
 
-    `original` holds the event's rows when retention has cut them here.
+    `original` holds the event's rows that count still, when retention has cut them here, and `rows` their numbers. Group 0:
+    they are rows of another ledger of this site, of which this one knows only what they came to.
     """
 
     group: int
     reason: str
     replacement: Movement | None = None
     original: tuple[Movement, ...] = ()
+    rows: tuple[int, ...] = ()
 
 
 class StatusChanged(Intent, frozen=True, kw_only=True, tag="status-changed"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import UNSET
@@ -13,19 +15,27 @@ from gateway.ledger.posting.standing import contents_at, entry_of, live, rank_of
 from vocabulary.movement import Movement, accounts
 from vocabulary.place import Account
 from vocabulary.stock import Amount, Goods
+from vocabulary.wire import OPENING_SNAPSHOT
+
+#: The number of a row of another ledger of this site, of which this one knows only what it came to; own ones begin at 1.
+ELSEWHERE = 0
 
 
 def begin_at(draft: Draft, targets: dict[str, Account], at: int, rank: int | None = None) -> None:
     """Reverse and replace the next movement of each unit after `at`, so that it begins at the unit's new account.
 
     Each row is reversed once for all of its units. An implied movement is only reversed: nobody sensed it, and the one
-    after it is joined to the new account instead.
+    after it is joined to the new account instead. What an opening snapshot told of a unit is no movement: it stays.
     """
     begin: dict[str, tuple[Account, int, int | None]] = {unit: (to, at, rank) for unit, to in targets.items()}
+    told: dict[str, int] = {}
     while begin:
         found: dict[int, tuple[Row, dict[str, Account]]] = {}
         for unit, (account, since, after) in begin.items():
             for row in _next(draft, unit, account, since, after):
+                if row.movement.rule == OPENING_SNAPSHOT:
+                    told[unit] = since
+                    break
                 found.setdefault(row.seq, (row, {}))[1][unit] = account
         begin = {}
         for seq in sorted(found):
@@ -36,12 +46,40 @@ def begin_at(draft: Draft, targets: dict[str, Account], at: int, rank: int | Non
             else:
                 replace(draft, row, rebased(draft, row.movement, units, drop=True))
                 begin.update({unit: (to, row.movement.occurred_at, rank_of(row)) for unit, to in units.items()})
+    _join_told(draft, told)
+
+
+def _join_told(draft: Draft, told: Mapping[str, int]) -> None:
+    """Post, implied, how each unit came from where this event leaves it, at a time, to where its story was before.
+
+    Headquarters has told what became of it since, and the balances with it: no event before that changes them.
+    """
+    joins: dict[int, dict[str, tuple[Account, Account]]] = {}
+    for unit, at in told.items():
+        ends: Counter[Account] = Counter()
+        for _, movement in draft.movements:
+            entry = entry_of(movement, unit)
+            if entry is not None:
+                source, target = accounts(movement, entry)
+                ends[source] -= 1
+                ends[target] += 1
+        source = next((account for account, sign in ends.items() if sign > 0), None)
+        target = next((account for account, sign in ends.items() if sign < 0), None)
+        if source is not None and target is not None:
+            joins.setdefault(at, {})[unit] = source, target
+    for at, units in joins.items():
+        join_cut(draft, units, at)
 
 
 def _next(draft: Draft, unit: str, account: Account, at: int, rank: int | None) -> list[Row]:
-    """The live rows after `at` that must begin elsewhere: what went out of or into the unit, then its next movement."""
+    """The live rows after `at` that must begin elsewhere: what went out of or into the unit, then its next movement.
+
+    What was told of it in an opening snapshot is the last of them.
+    """
     found: list[Row] = []
     for row in standing(draft, unit, at, rank).later:
+        if row.movement.rule == OPENING_SNAPSHOT:
+            return [*found, row]
         entry = entry_of(row.movement, unit)
         if entry is not None:
             return found if accounts(row.movement, entry)[0] == account else [*found, row]
@@ -50,7 +88,8 @@ def _next(draft: Draft, unit: str, account: Account, at: int, rank: int | None) 
 
 
 def join_cut(draft: Draft, ends: dict[str, tuple[Account, Account]], at: int) -> None:
-    """Post, implied, how each unit came from its first account to the second, where its next movement began: that is cut."""
+    """Post, implied, how each unit came from its first account to the second, where its next movement began: that is not
+    here."""
     flows: list[Flow] = []
     entries: list[Entry] = []
     for unit, (source, target) in ends.items():
@@ -65,12 +104,15 @@ def join_cut(draft: Draft, ends: dict[str, tuple[Account, Account]], at: int) ->
 
 
 def group_of(row: Row) -> int:
-    """The event that a row belongs to."""
+    """The event that a row belongs to; 0 where it belongs to none of this ledger."""
     return row.seq if row.movement.group is UNSET else row.movement.group
 
 
-def reverse(draft: Draft, row: Row, actor: str = "") -> None:
-    """Take a row back: the same lines and units, accounts swapped, dated as it was."""
+def reverse(draft: Draft, row: Row, actor: str = "", past: Mapping[str, bool] | None = None) -> None:
+    """Take a row back: the same lines and units, accounts swapped, dated as it was.
+
+    `past` says of each unit whether it has moved since, where the rows of this ledger do not.
+    """
     movement = row.movement
     flows = flows_of(movement)
     for flow in flows:
@@ -82,7 +124,9 @@ def reverse(draft: Draft, row: Row, actor: str = "") -> None:
             entry.target,
             entry.source,
             "" if entry.container == "" else _container_before(draft, entry.unit, row),
-            past=standing(draft, entry.unit, movement.occurred_at, rank_of(row)).past,
+            past=past[entry.unit]
+            if past is not None
+            else standing(draft, entry.unit, movement.occurred_at, rank_of(row)).past,
         )
         for entry in entries_of(movement)
     ]
@@ -98,7 +142,7 @@ def reverse(draft: Draft, row: Row, actor: str = "") -> None:
     )
     taken_back = assemble(header, flows, entries)
     if taken_back is not None:
-        draft.post(taken_back, group_of(row))
+        draft.post(taken_back, group_of(row) or None)
 
 
 def _container_before(draft: Draft, unit: str, row: Row) -> str | None:

@@ -68,8 +68,8 @@ def is_cut(draft: Draft, unit: str) -> bool:
 
 
 def rank_of(row: Row) -> int:
-    """The place of a row among others of the same time: its own seq, or that of the row it stands for."""
-    return row.seq if row.movement.replaces is UNSET else row.movement.replaces
+    """The place of a row among others of the same time: its own seq, or that of the row of this ledger it stands for."""
+    return row.movement.replaces or row.seq
 
 
 def live(draft: Draft, unit: str) -> list[Row]:

@@ -16,8 +16,10 @@ from virtual import VirtualRuntime, run
 
 from gateway.errors import LedgerUnavailableError
 from gateway.ledger.check import verify_ledger
+from gateway.ledger.evidence import EvidenceStore
 from gateway.ledger.packing import unpack
-from gateway.ledger.writer import LedgerWriter
+from gateway.ledger.writer import GROUP_ENTRIES, LedgerWriter
+from gateway.pipeline import Pipeline
 from gateway.transactions.intents import AnyIntent, LoosePicked, Scanned
 from vocabulary.movement import Movement
 from vocabulary.records import decode
@@ -206,3 +208,24 @@ async def test_a_close_while_nobody_knows_ends_and_says_so(tmp_path: Path, runti
         await submitting
     outcomes = await asyncio.gather(*behind, return_exceptions=True)
     assert {str(one).rpartition(" ")[2] for one in outcomes} == {"closed"}
+
+
+async def test_movements_keep_their_order_where_only_the_first_of_their_groups_fails(
+    tmp_path: Path, runtime: VirtualRuntime, disk: Disk
+) -> None:
+    path = tmp_path / "ledger.db"
+    writer = await LedgerWriter.open(path, runtime, simple_post)
+    decided = [crossing(number) for number in range(20)]
+    pipeline = Pipeline((), (), writer, EvidenceStore(tmp_path / "evidence"), runtime, decided=decided)
+    others = [asyncio.create_task(insist(writer, crossing(1_000 + number))) for number in range(GROUP_ENTRIES - 10)]
+    disk.words = ["lost"]
+    await asyncio.sleep(0)  # the others are in the queue: ten crossings share their group, ten come behind it
+    await pipeline.step()
+    await asyncio.gather(*others)
+    await writer.close()
+    with CONNECT(path) as connection:
+        rows = [decode(unpack(body)) for (body,) in connection.execute("SELECT body FROM ledger ORDER BY seq")]
+    connection.close()
+    times = [row.occurred_at - AT for row in rows if isinstance(row, Movement)]
+    assert [time for time in times if time < 1_000] == list(range(20))
+    assert len(times) == GROUP_ENTRIES + 10

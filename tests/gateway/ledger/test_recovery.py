@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from gateway.errors import LedgerDamagedError, LedgerUnavailableError
 from gateway.ledger.check import verify_ledger
 from gateway.ledger.checkpoint import take
 from gateway.ledger.packing import unpack
+from gateway.ledger.pages import MARK
 from gateway.ledger.recheck import LedgerCheck
 from gateway.ledger.recovery import Recovery, complete_recovery, readable_rows, recover
 from gateway.ledger.retention import retain
@@ -327,7 +329,88 @@ def test_a_ledger_that_retention_has_cut_is_recovered_from_its_base(tmp_path: Pa
     assert report.first_seq == base + 1
 
 
+# ---------------------------------------------------------------- a commit that never was
+
+
+@pytest.fixture(scope="module")
+def torn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ten commits in the log of a ledger; the last, 40 rows that belong together, is cut in its middle."""
+    folder = tmp_path_factory.mktemp("torn")
+
+    async def main() -> None:
+        writer = await LedgerWriter.open(folder / "live" / "ledger.db", VirtualRuntime(5), simple_post)
+        for number in range(9):
+            await writer.submit(crossing(number))
+        log = wal(writer.path).stat().st_size
+        done = Recorded(occurred_at=AT, record=CommandResult("move-them", AT, "done"))
+        await writer.submit(*(crossing(number) for number in range(100, 139)), done)
+        shutil.copytree(folder / "live", folder / "torn")
+        os.truncate(wal(folder / "torn" / "ledger.db"), (log + wal(writer.path).stat().st_size) // 2)
+        await writer.close()
+
+    run(main)
+    return folder / "torn"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_half_a_commit_is_never_taken_back(torn: Path, tmp_path: Path, damaged: bool) -> None:
+    path = tmp_path / "copy" / "ledger.db"
+    shutil.copytree(torn, path.parent)
+    assert wal(path).read_bytes().count(b"13435") > 15  # there are whole rows of it
+    if damaged:  # elsewhere, so that rows are looked for in all pages
+        path.with_name("ledger.db.running").write_text("a page is not what was written")
+
+    async def main() -> None:
+        writer = await LedgerWriter.open(path, VirtualRuntime(6), simple_post)
+        assert (writer.recovery is not None) is damaged
+        assert writer.head.seq == 9 + damaged
+        assert not await writer.was_executed("move-them")
+        await writer.submit(crossing(500))
+        await writer.close()
+
+    run(main)
+    assert sum(isinstance(decode(body), Movement) for body in stored(path)) == 10
+    assert verify_ledger(path).ok
+
+
 # ---------------------------------------------------------------- the check beside the writer
+
+
+def test_after_a_stop_that_was_none_no_page_of_zeros_is_left(killed: Path, tmp_path: Path) -> None:
+    whole = (killed / "ledger.db").read_bytes()
+    pages = [at // 1_024 for at in range(1_024, len(whole), 1_024) if not MARK.search(whole[at : at + 1_024])]
+    for page in pages[::12]:  # those with rows are damaged by the variants above
+        path = tmp_path / str(page) / "ledger.db"
+        shutil.copytree(killed, path.parent)
+        with path.open("r+b") as file:
+            file.seek(page * 1_024)
+            file.write(bytes(1_024))
+
+        async def main(path: Path = path) -> None:
+            writer = await LedgerWriter.open(path, VirtualRuntime(1), simple_post)
+            await writer.close()
+
+        run(main)
+        report = verify_ledger(path)
+        assert report.ok, (page, report.faults)
+
+
+async def test_a_large_ledger_stays_in_doubt_until_all_of_it_was_checked(
+    killed: Path, tmp_path: Path, runtime: VirtualRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.ledger.marker.WHOLE_BYTES", 0)
+    path = tmp_path / "copy" / "ledger.db"
+    shutil.copytree(killed, path.parent)
+    for _ in range(2):  # stopped in order before the check came to an end
+        writer = await LedgerWriter.open(path, runtime, simple_post)
+        assert writer.unclean
+        await writer.close()
+    writer = await LedgerWriter.open(path, runtime, simple_post)
+    assert await LedgerCheck(writer, runtime).check()
+    await writer.close()
+    writer = await LedgerWriter.open(path, runtime, simple_post)
+    assert not writer.unclean
+    await writer.close()
 
 
 async def test_a_kill_makes_the_next_start_check_everything_and_a_close_does_not(

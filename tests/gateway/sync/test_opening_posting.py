@@ -12,7 +12,7 @@ from takeover_help import CATALOGUE, SECOND, case_id, crossing, moving, pallet_i
 
 from gateway.ledger.posting import PostingState, post
 from gateway.ledger.posting.memory import ListHistory
-from gateway.transactions.intents import AnyIntent, Counted, CountedLine, Scanned, SnapshotTold
+from gateway.transactions.intents import AnyIntent, Corrected, Counted, CountedLine, Scanned, SeenUnit, SnapshotTold
 from vocabulary.movement import Content, Line, Movement
 from vocabulary.place import Account
 from vocabulary.records import Record, decode, encode
@@ -63,7 +63,6 @@ def told(stock: Stock, beyond: Iterable[Record] = ()) -> SnapshotTold:
                 unit.first_from,
             )
             for name, unit in stock.units.items()
-            if unit.account.place not in ("customer", "supplier")
         ),
         beyond=tuple(beyond),
     )
@@ -134,3 +133,46 @@ def test_a_weight_without_pieces_is_put_right() -> None:
     assert {key: one for key, one in here.stock.balances.items() if key.place == "dock-1"} == {
         key: one for key, one in there.stock.balances.items() if key.place == "dock-1"
     }
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_late_facts_from_before_the_snapshot_change_nothing_that_was_told(seed: int) -> None:
+    """Whatever is learnt late, and taken back again, of the time before: what headquarters told stands, nothing is made."""
+    draw = random.Random(f"{seed}:late")
+    there, here = Ledger(), Ledger()
+    if seed % 2:  # it knows a part of the past, as after a fork
+        here.do(*some(f"{seed}:common"))
+    there.do(*some(f"{seed}:common"), *some(f"{seed}:there"))
+    here.do(told(there.stock))
+    before = present(here.stock), whereabouts(here.stock)
+    known = sorted(name for name, unit in here.stock.units.items() if in_snapshot(unit.account.place))
+    facts = 0
+    for _ in range(6):
+        unit = draw.choice(known)
+        at = here.stock.units[unit].at - draw.randrange(1, 90) * SECOND
+        late: AnyIntent = moving(at, draw.choice(("bin-1", "bin-2", "dock-1")), unit)
+        if draw.random() < 0.5:
+            late = crossing(at, draw.choice(("in", "out")), (SeenUnit(unit),))
+        rows = here.do(late)
+        facts += bool(rows)
+        if rows and draw.random() < 0.3:
+            group = next(seq for seq, one in enumerate(here.history.records, 1) if one is rows[0] or one == rows[0])
+            here.do(Corrected(occurred_at=AT + 10_000 * SECOND, group=group, reason="never so"))
+        assert (present(here.stock), whereabouts(here.stock)) == before
+        sums: Counter[str] = Counter()
+        for key, amount in here.stock.balances.items():
+            sums[key.item] += amount.quantity
+        assert not any(sums.values())
+    assert facts
+
+
+def test_a_late_fact_before_the_snapshot_is_recorded_and_moves_no_goods() -> None:
+    there, here = Ledger(), Ledger()
+    there.do(crossing(AT + 100 * SECOND, "in", units(1)), moving(AT + 200 * SECOND, "bin-1", pallet_id(1)))
+    here.do(told(there.stock))
+    rows = here.do(moving(AT + 150 * SECOND, "bin-2", pallet_id(1)))
+    moves = [row for row in rows if isinstance(row, Movement)]
+    assert [(row.to, row.implied is True) for row in moves] == [(Account("bin-2"), False), (moves[0].from_, True)]
+    assert all(row.rule != OPENING_SNAPSHOT and row.reverses is UNSET for row in moves)
+    here.do(moving(AT + 300 * SECOND, "dock-1", pallet_id(1)))
+    assert present(here.stock) == {("dock-1", "available", "water", "", ""): 48}

@@ -43,11 +43,27 @@ def life(seed: str, first_s: int, count: int, late: bool) -> list[AnyIntent]:
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("seed", range(25))
 def test_salvage_makes_up_for_what_the_card_kept(seed: int, late: bool) -> None:
+    made_up_for(seed, late, None)
+
+
+#: Cuts inside an event, and behind an event that the card corrected later: each of them once went wrong.
+CUTS = (
+    (6, 20), (15, 26), (15, 27), (27, 29), (27, 30), (31, 19), (31, 20), (31, 21), (31, 22), (49, 20), (49, 21), (49, 22),
+    (50, 32), (50, 33), (59, 29), (59, 30),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("seed", "cut"), CUTS)
+def test_an_event_may_be_cut_in_two(seed: int, cut: int) -> None:
+    made_up_for(seed, True, cut)
+
+
+def made_up_for(seed: int, late: bool, cut: int | None) -> None:
     draw = random.Random(f"{seed}:cut")
     early = [crossing(AT + number * SECOND, "in", (SeenUnit(case_id(1, number)),)) for number in range(4)]
     card = Ledger()
     card.do(*early, *(old := life(f"{seed}:old", 100, 12, late)))
-    cut = draw.randrange(8, len(card.history.records) + 1)
+    cut = cut or draw.randrange(8, len(card.history.records) + 1)
     headquarters = Stock()
     for seq, record in enumerate(card.history.records[:cut], 1):
         apply(headquarters, seq, record)

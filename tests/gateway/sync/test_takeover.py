@@ -228,3 +228,25 @@ async def test_a_restored_image_counts_both_tails(tmp_path: Path, runtime: Virtu
         assert present(await assert_equal(hq, one)) == present(
             truth([*common, *first, *second, crossing(runtime.now(), "out", units(1))])
         )
+
+
+async def test_what_left_lately_is_known_when_it_stands_in_the_building_again(
+    tmp_path: Path, runtime: VirtualRuntime, hq: Headquarters
+) -> None:
+    """It came back unseen through no door: it is that pallet, no loose stock turned into it, and people are told."""
+    now = runtime.now()
+    loose = Scanned(
+        occurred_at=now + 5 * SECOND, kind="receiving", from_place="supplier", to_place="bin-1", item="water", pieces=2
+    )
+    gone = [loose, crossing(now + 10 * SECOND, "in", units(1)), crossing(now + 20 * SECOND, "out", units(1))]
+    async with box(tmp_path / "old", hq, runtime, await code_for(hq)) as old:
+        await old.do(*gone)
+        await old.sync()
+    back = moving(now + 400 * SECOND, "bin-1", case_id(1, 0))
+    async with box(tmp_path / "new", hq, runtime, await code_for(hq, replaces=True)) as new:
+        await new.do(back)
+        await new.sync()
+        stock = await assert_equal(hq, new)
+        assert (present(stock), whereabouts(stock)) == (present(whole := truth([*gone, back])), whereabouts(whole))
+    told = [row[0] for row in await hq.rows(schema.exception, "subject", "kind") if row[1] == "against-ledger"]
+    assert told == [case_id(1, 0)]
