@@ -27,6 +27,8 @@ INNER_MIB, OUTER_MIB = 96, 1_024
 FACTOR = 4
 #: Seconds between two cuts, at most.
 PAUSE_S = 0.4
+#: Seconds until everything that the program had said before the cut has been heard, on a machine that is busy.
+HEARD_S = 1.0
 #: Every such cut, the gateway is started on the copy, and records on.
 RESTART_EVERY = 10
 #: Microseconds UTC of crossing 0.
@@ -64,6 +66,7 @@ async def _cut(folder: Path, random: Random, cuts: int) -> Outcome:
             least = outcome.counts["in flight at a cut, least"]
             outcome.counts["in flight at a cut, least"] = min(least, in_flight)
             outcome.counts["receipts"] = len(told)
+            await asyncio.sleep(HEARD_S)
             restart = number % RESTART_EVERY == RESTART_EVERY - 1
             outcome.counts["started again"] += restart
             faults = await _judge(folder, copy, site, told, restart)
