@@ -56,8 +56,8 @@ def gateway_rows(ledger: Path) -> list[Row]:
 
 
 def cloud_rows(database: Path, site: str) -> list[Row]:
-    """Headquarters' copy of a site's ledger, in order of arrival."""
-    sql = "SELECT epoch, seq, body, hash FROM ledger WHERE site_id = ? ORDER BY position"
+    """Headquarters' copy of a site's ledger, in order of arrival, without the rows of dead cards that have no effect."""
+    sql = "SELECT epoch, seq, body, hash FROM ledger WHERE site_id = ? AND kind <> 'salvaged' ORDER BY position"
     return [Row(*row) for row in query(database, sql, site)]
 
 

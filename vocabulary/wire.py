@@ -199,7 +199,8 @@ class OpeningPage(msgspec.Struct, frozen=True, omit_defaults=True):
     All pages of one snapshot carry one `position` (the site's arrival number); they are read again when it changed. Of
     the asked epoch the rows up to `seq` are in it. `since` is when the site's past begins (microseconds UTC).
     `documents` are the open ones that the site opened, `counts` the last one of each account, `done` the progress of open
-    documents, `exceptions` those of the site that are not decided.
+    documents, `exceptions` those of the site that are not decided. `taken_back`, on the first page, are the rows along the
+    asked epoch that rows of other branches reverse.
     """
 
     page: int
@@ -213,6 +214,7 @@ class OpeningPage(msgspec.Struct, frozen=True, omit_defaults=True):
     documents: tuple[Document, ...] = ()
     done: tuple[DoneLine, ...] = ()
     exceptions: tuple[ExceptionRecord, ...] = ()
+    taken_back: tuple[int, ...] = ()
 
 
 class Advisory(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.errors import BadInputError, ConflictError, NotFoundError
 from cloud.ingest import commands
-from cloud.ingest.events import Event, EventRow, read_event
+from cloud.ingest.events import Event, EventRow, read_branches, read_event, reversed_beside
 from cloud.store import audit, schema
 from runtime import Runtime
 from vocabulary.movement import Line, Movement, UnitEntry
@@ -124,6 +124,21 @@ async def _commands(conn: AsyncConnection, event: Event, now: int) -> tuple[bool
         elif named:
             under_way = under_way or expires_at > now
     return under_way, gone
+
+
+async def rows_taken_back(conn: AsyncConnection, site_id: str, epoch: int) -> list[int]:
+    """The rows along the branch `epoch` that rows of other branches reverse, or a correction in another ledger; sorted.
+
+    Only rows of the tails that the branch does not have are read.
+    """
+    branches = await read_branches(conn, site_id)
+    gone = await reversed_beside(conn, site_id, branches, epoch)
+    c = schema.command.c
+    for body in (await conn.execute(select(c.body).where(c.site_id == site_id, c.result == "done"))).scalars():
+        order = _command.decode(body).order if b'"correct-movement"' in body else None
+        if isinstance(order, CorrectMovement) and order.epoch:
+            gone |= {branches.key(int(order.epoch), seq) for seq in order.rows}
+    return sorted({seq for stored, seq in gone if branches.holds(epoch, stored, seq)})
 
 
 async def correct(

@@ -48,6 +48,16 @@ class Branches:
         """Whether row `seq` stored under `epoch` is a row of `branch`."""
         return self.stored_in(branch, seq) == epoch
 
+    def shared(self, branch: int, other: int) -> int:
+        """The last row stored under `other` that `branch` has; 0 where it grew from none of them."""
+        last: int | None = None
+        epoch: int | None = branch
+        while epoch in self.parents and epoch != other:
+            parent, left = self.parents[epoch]
+            last = left if last is None else min(last, left)
+            epoch = parent
+        return (last or 0) if epoch == other else 0
+
     def with_row(self, epoch: int, seq: int) -> list[int]:
         """The branches that have row `seq` stored under `epoch`, those that are older first."""
         return [branch for branch in self.parents if self.holds(branch, epoch, seq)]
@@ -94,6 +104,27 @@ async def read_branches(conn: AsyncConnection, site_id: str) -> Branches:
     return Branches(
         {row.epoch: (epoch_of(row.parent_epoch) if row.parent_epoch else None, row.parent_seq) for row in rows}
     )
+
+
+async def reversed_beside(conn: AsyncConnection, site_id: str, branches: Branches, epoch: int) -> set[Key]:
+    """The rows that are reversed by rows which the branch `epoch` does not have, in branches of one origin with it."""
+    row = schema.ledger.c
+    root = branches.stored_in(epoch, 1)
+    gone: set[Key] = set()
+    for other in branches.parents:
+        if other == epoch or root is None or branches.stored_in(other, 1) != root:
+            continue
+        query = select(row.body).where(
+            row.site_id == site_id,
+            row.epoch == other,
+            row.seq > branches.shared(epoch, other),
+            row.kind == "movement",
+        )
+        for body in (await conn.execute(query)).scalars():
+            movement = _movement(body) if b'"reverses":' in body else None
+            if movement is not None and isinstance(movement.reverses, int):
+                gone.add(branches.key(other, movement.reverses))
+    return gone
 
 
 async def read_event(conn: AsyncConnection, site_id: str, epoch: int, seq: int) -> Event:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.errors import NotFoundError
 from cloud.ingest.batch import epoch_of
+from cloud.ingest.corrections import rows_taken_back
 from cloud.ingest.epochs import find_branch
 from cloud.projections.documents import read_document
 from cloud.projections.units import read_holds
@@ -185,6 +186,8 @@ async def read_page(conn: AsyncConnection, site_id: str, page: int, epoch: str =
             rows = await conn.execute(section.query.offset(first).limit(end - first))
             told[section.name] = tuple(await section.lines(conn, site_id, list(rows)))
         before += section.weight * count
+    if branch is not None and page == 0:
+        told["taken_back"] = tuple(await rows_taken_back(conn, site_id, branch.epoch))
     return OpeningPage(page, pages, position=position, seq=branch.seq if branch else 0, since=since or 0, **told)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -26,7 +27,7 @@ DAY_US = 86_400_000_000
 
 def late_returns(stock: Stock, movement: Movement) -> list[str]:
     """The pieces that `movement` received as new although `stock`, from before it, holds them at a customer (rule 6)."""
-    if movement.kind != "receiving":
+    if movement.kind != "receiving" or movement.reverses is not UNSET:
         return []
     units = (entry.unit for entry in movement.units if entry.unit.startswith("01/"))
     return [unit for unit in units if unit in stock.units and stock.units[unit].account.place == CUSTOMER]

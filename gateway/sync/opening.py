@@ -116,6 +116,7 @@ def _post(file: LedgerFile, snapshot: Snapshot, now: int, reason: str, mark: str
             done=tuple(line for page in pages for line in page.done),
             exceptions=tuple(exception for page in pages for exception in page.exceptions),
             beyond=beyond,
+            taken_back=pages[0].taken_back,
         )
     ]
     if mark:

@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from gateway.ledger.posting.draft import Entry, assemble, entries_of, flows_of
 from gateway.ledger.posting.loads import as_contents
+from gateway.ledger.posting.relink import ELSEWHERE
 from gateway.transactions.intents import Salvaged
 from vocabulary.count import Count
 from vocabulary.document import Document
@@ -98,19 +99,29 @@ class _Card:
         if record.reverses is not UNSET:
             if record.reverses > self._common:
                 return None
-            corrected = self._corrected(record)
+            corrected = self._corrected(seq, record)
             return None if corrected is None else self._movement(seq, corrected, True)
         if record.group is not UNSET and record.group <= self._common:
             fixed = True  # headquarters holds a part of its event, and this is the rest
         return self._movement(seq, record, fixed)
 
-    def _corrected(self, reversal: Movement) -> Movement | None:
-        """The reversal of a row that headquarters holds and what stands in its place, as one movement; None: no change."""
+    def _corrected(self, at: int, reversal: Movement) -> Movement | None:
+        """The reversal of a row that headquarters holds and what stands in its place, as one movement; None: no change.
+
+        `at` is the reversal's own row. Rows of another ledger have no number: the event tells what stands for them.
+        """
+        event = at if reversal.group is UNSET else reversal.group
         wrong = reversal.reverses
         assert wrong is not UNSET
         before = self._kept.get(wrong)
         rank = before.replaces if isinstance(before, Movement) and before.replaces is not UNSET else wrong
-        standing = [seq for seq, one in self._movements.items() if one.replaces == rank and seq not in self._taken_back]
+        standing = [
+            seq
+            for seq, one in self._movements.items()
+            if one.replaces == rank
+            and seq not in self._taken_back
+            and (wrong != ELSEWHERE or (one.group == event and seq not in self._used))
+        ]
         right = self._movements[standing[-1]] if standing else None
         self._used.update(standing)
         back = {entry.unit: entry for entry in entries_of(reversal)}

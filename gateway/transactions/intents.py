@@ -145,7 +145,8 @@ class SnapshotTold(Intent, frozen=True, kw_only=True, tag="snapshot-told"):
     """What headquarters holds of the site: this ledger is brought there by rows that are no movement for headquarters.
 
     `beyond` are the rows of this ledger that are not in it yet: they stay in force. `since` is when the site's past
-    begins, the date of what changes a balance. `done` is the progress of open documents.
+    begins, the date of what changes a balance. `done` is the progress of open documents. `taken_back` are rows of this
+    ledger that another branch of it reverses.
     """
 
     since: int
@@ -156,6 +157,7 @@ class SnapshotTold(Intent, frozen=True, kw_only=True, tag="snapshot-told"):
     done: tuple[DoneLine, ...] = ()
     exceptions: tuple[ExceptionRecord, ...] = ()
     beyond: tuple[Record, ...] = ()
+    taken_back: tuple[int, ...] = ()
 
 
 class Salvaged(Intent, frozen=True, kw_only=True, tag="salvaged"):

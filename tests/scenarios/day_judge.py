@@ -23,7 +23,7 @@ from cloud.store.database import reading
 from gateway.ledger.balances import load
 from gateway.ledger.check import verify_ledger
 from vocabulary import records
-from vocabulary.movement import Movement
+from vocabulary.movement import Movement, accounts
 from vocabulary.wire import OPENING_SNAPSHOT, in_snapshot
 
 #: A row along the branches of a site: epoch, seq.
@@ -42,13 +42,26 @@ class History(NamedTuple):
 
     @property
     def standing(self) -> dict[int, Movement]:
-        """What was sensed and stands, numbered along all branches; nothing in it takes anything back."""
+        """What was sensed and stands, numbered along all branches; nothing in it takes anything back.
+
+        A unit that its container takes along, and that stood there already, did not pass again.
+        """
         kept = (
-            movement
+            moving_units(movement)
             for key, movement in self.moved.items()
             if not movement.reverses and key not in self.taken_back and movement.rule != OPENING_SNAPSHOT
         )
         return dict(enumerate(kept, 1))
+
+
+def moving_units(movement: Movement) -> Movement:
+    """`movement` without the units that a container which moves takes along, and that stood there already.
+
+    Where nothing moved at all every unit stays: so looks a passage that was recorded twice.
+    """
+    moved = tuple(entry for entry in movement.units if len(set(accounts(movement, entry))) == 2)
+    carried = any(entry.unit.startswith("00/") for entry in moved)
+    return msgspec.structs.replace(movement, units=moved) if carried else movement
 
 
 def history(database: Path, site: str) -> History:
@@ -63,7 +76,7 @@ def history(database: Path, site: str) -> History:
             moved[row.epoch, row.seq] = msgspec.structs.replace(record, occurred_at=at)
     back: Counter[Key] = Counter()
     for (epoch, _), movement in moved.items():
-        if movement.reverses:
+        if movement.reverses and movement.rule != OPENING_SNAPSHOT:  # told again, and no movement for headquarters
             branch = epoch
             while movement.reverses <= parents[branch][1] and parents[branch][0]:
                 branch = parents[branch][0]

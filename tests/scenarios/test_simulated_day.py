@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import observer
 import pytest
 import virtual
 from day_disk import Disks
-from day_judge import judge
+from day_judge import judge, moving_units
 from simulated_day import Day, Plan
+
+from vocabulary.movement import Movement, UnitEntry
+from vocabulary.place import Account
 
 ROOT = Path(__file__).parents[2]
 #: Seeds of the short days: together they kill everything, restore an image, take over and cut.
@@ -95,3 +99,14 @@ def test_the_observer_of_the_day_finds_what_was_changed(tmp_path: Path) -> None:
     assert "not the sum of the movements" in found["balance"]
     assert "lacks or changed" in found["row"]
     assert "told are nowhere" in found["told"]
+
+
+def test_a_passage_recorded_twice_is_found_and_a_unit_that_is_carried_along_is_none() -> None:
+    inside, outside = Account("dock-1"), Account("customer")
+    case, pallet = UnitEntry("01/09506000134352/21/1"), UnitEntry("00/395060000000000012")
+    first = Movement("shipping", inside, outside, 9, units=(case,), read_point="dock-1", interval=5)
+    again = Movement("shipping", outside, outside, 10, units=(case,), read_point="dock-1", interval=5)
+    carried = Movement("shipping", outside, outside, 10, (), (case, UnitEntry(pallet.unit, inside)), interval=5)
+    assert moving_units(again) == again
+    assert len(observer.doubled({1: moving_units(first), 2: moving_units(again)})) == 1
+    assert [entry.unit for entry in moving_units(carried).units] == [pallet.unit]

@@ -13,8 +13,9 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET
 
-from gateway.ledger.posting.draft import Draft, Entry, Flow, assemble
+from gateway.ledger.posting.draft import Draft, Entry, Flow, assemble, entries_of, flows_of
 from gateway.ledger.posting.loads import add_all, as_contents, from_contents
+from gateway.ledger.posting.relink import reversal
 from gateway.transactions.intents import SnapshotTold
 from vocabulary.document import Document, fulfilments
 from vocabulary.exception import ExceptionRecord
@@ -35,9 +36,11 @@ def post_snapshot(draft: Draft, intent: SnapshotTold) -> None:
     """Bring the ledger to what headquarters holds and the rows `beyond` it say; no rows where it is there already."""
     beyond = [record for record in intent.beyond if not (isinstance(record, Movement) and _is_snapshot(record))]
     moved = [record for record in beyond if isinstance(record, Movement)]
+    own = {name for movement in moved for name in _units_of(movement)}
     _papers(draft, intent, beyond)
+    _take_back(draft, intent, own)
     _balances(draft, intent, moved)
-    _units(draft, intent, {name for movement in moved for name in _units_of(movement)})
+    _units(draft, intent, own)
     _progress(draft, intent, moved)
     for count in intent.counts:
         mark = draft.stock.counts.get(count.account)
@@ -56,6 +59,29 @@ def _is_snapshot(movement: Movement) -> bool:
 def _units_of(movement: Movement) -> Iterator[str]:
     yield from (entry.unit for entry in movement.units)
     yield from (unit for line in movement.lines for unit in (line.out_of, line.into) if unit is not UNSET)
+
+
+def _take_back(draft: Draft, intent: SnapshotTold, own: set[str]) -> None:
+    """Repeat here that another branch took rows back, so that nothing takes them back again; the last one first.
+
+    What it posted instead is in the balances and units that are told next. The units in `own` stay as they are.
+    """
+    for seq in sorted(intent.taken_back, reverse=True):
+        row = next((row for row in draft.history.group(seq) if row.seq == seq), None)
+        if row is None or row.movement.reverses is not UNSET or draft.is_reversed(seq):
+            continue
+        back = reversal(draft, row, intent.origin.actor)
+        if back is None:
+            continue
+        flows, entries = flows_of(back), entries_of(back)
+        for flow in flows:
+            flow.out_of, flow.into = ("" if unit in own else unit for unit in (flow.out_of, flow.into))
+        for entry in entries:
+            entry.past = entry.past or entry.unit in own
+        back = assemble(msgspec.structs.replace(back, rule=OPENING_SNAPSHOT), flows, entries)
+        if back is not None:
+            draft.taken_back.add(seq)
+            draft.record(back)
 
 
 def _papers(draft: Draft, intent: SnapshotTold, beyond: Sequence[Record]) -> None:

@@ -109,7 +109,14 @@ def group_of(row: Row) -> int:
 
 
 def reverse(draft: Draft, row: Row, actor: str = "", past: Mapping[str, bool] | None = None) -> None:
-    """Take a row back: the same lines and units, accounts swapped, dated as it was.
+    """Take a row back, in its event; see `reversal`."""
+    taken_back = reversal(draft, row, actor, past)
+    if taken_back is not None:
+        draft.post(taken_back, group_of(row) or None)
+
+
+def reversal(draft: Draft, row: Row, actor: str = "", past: Mapping[str, bool] | None = None) -> Movement | None:
+    """What takes a row back: the same lines and units, accounts swapped, dated as it was.
 
     `past` says of each unit whether it has moved since, where the rows of this ledger do not.
     """
@@ -140,9 +147,7 @@ def reverse(draft: Draft, row: Row, actor: str = "", past: Mapping[str, bool] | 
         reverses=row.seq,
         implied=movement.implied,
     )
-    taken_back = assemble(header, flows, entries)
-    if taken_back is not None:
-        draft.post(taken_back, group_of(row) or None)
+    return assemble(header, flows, entries)
 
 
 def _container_before(draft: Draft, unit: str, row: Row) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from headquarters import CUSTOMER, DOCK, SUPPLIER, Headquarters, movement
 
@@ -37,6 +38,19 @@ async def test_a_return_that_its_site_forgot_is_told(headquarters: Headquarters)
     gateway.record(movement("receiving", SUPPLIER, DOCK, NOW + 2, [("A", 2)], units=(entry, new)))
     await gateway.push(3)
     assert await exceptions(headquarters, "late-return") == [("north", PIECE, "open", "cloud")]
+
+
+async def test_a_receipt_taken_back_of_goods_that_left_is_none(headquarters: Headquarters) -> None:
+    """A correction that follows the shipment: the reversal is of kind receiving too, and nothing came in."""
+    await headquarters.add_site()
+    gateway = await headquarters.add_gateway()
+    entry = UnitEntry(PIECE, holds=(Content("A", 1),))
+    gateway.record(movement("receiving", SUPPLIER, DOCK, NOW, [("A", 1)], units=(entry,)))
+    gateway.record(movement("shipping", DOCK, CUSTOMER, NOW + 1, [("A", 1)], units=(UnitEntry(PIECE),)))
+    back = movement("receiving", DOCK, SUPPLIER, NOW, [("A", 1)], units=(UnitEntry(PIECE, past=True),))
+    gateway.record(msgspec.structs.replace(back, reverses=1, group=1))
+    await gateway.push()
+    assert await exceptions(headquarters, "late-return") == []
 
 
 async def test_a_known_return_is_none(headquarters: Headquarters) -> None:
