@@ -35,8 +35,8 @@ def mounted(what: str | Path, at: Path, kind: str, options: str = "") -> Generat
 def make_image(path: Path, mebibytes: int, kind: str) -> None:
     """Make a file that holds an empty file system of this kind and size.
 
-    Blocks are as large as memory pages, as on real disks: below, SQLite's index of the log may meet a page of which only a part has
-    a block, and on a full disk the kernel then ends the program (SIGBUS).
+    Blocks are as large as memory pages, as on real disks: below, SQLite's index of the log may meet a page of which only
+    a part has a block, and on a full disk the kernel then ends the program (SIGBUS).
     """
     with path.open("wb") as file:
         file.truncate(mebibytes << 20)
