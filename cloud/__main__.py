@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import click
 from rich.console import Console
@@ -302,6 +302,60 @@ def import_command(config: Config, kind: str, file: Path, dry_run: bool, as_json
         click.echo(json.dumps({"kind": kind, "rows": count, "stored": 0 if dry_run else count}))
     else:
         click.echo(f"{count} rows of {kind} {'are good; nothing was stored' if dry_run else 'stored'}")
+
+
+@main.command("replay")
+@click.option("--demand", required=True, type=click.Path(path_type=Path), help="site,sku,date,quantity[,price,...]")
+@click.option("--items", type=click.Path(path_type=Path), help="sku,unit_cost,lead_time_days,order_cost,... [,min,max]")
+@click.option("--policy", type=click.Choice(["both", "static", "dynamic"]), default="both", show_default=True)
+@click.option("--unserved", type=click.Choice(["waits", "lost"]), default="waits", show_default=True)
+@click.option("--seeds", type=click.IntRange(1, 20), default=3, show_default=True, help="Draws of the lead times.")
+@click.option("--json", "as_json", is_flag=True)
+def replay_command(
+    demand: Path,
+    items: Path | None,
+    policy: Literal["both", "static", "dynamic"],
+    unserved: Literal["waits", "lost"],
+    seeds: int,
+    as_json: bool,
+) -> None:
+    """What would the forecast have saved on this demand, against the textbook and your own Min and Max?"""
+    from cloud.replay.command import run  # the models cost a second: only where they are asked for
+
+    try:
+        told = run(demand, items, policy, unserved, seeds, as_json)
+    except CloudError as error:
+        raise _Failure(str(error)) from None
+    if told is not None:
+        click.echo(told)
+
+
+@main.group()
+def forecast() -> None:
+    """Forecasts of demand: how good they are."""
+
+
+@forecast.command("backtest")
+@click.option("--demand", required=True, type=click.Path(path_type=Path), help="site,sku,date,quantity[,price,...]")
+@click.option("--drivers", type=click.Path(path_type=Path), help="date[,site][,sku],name,value[,known_until]")
+@click.option("--horizon", type=click.IntRange(1, 400), help="Periods of the demand file ahead.")
+@click.option(
+    "--folds", type=click.IntRange(1, 50), default=3, show_default=True, help="Past origins, a horizon apart."
+)
+@click.option("--country", default="", help="Whose public holidays count, such as DE.")
+@click.option("--json", "as_json", is_flag=True)
+def backtest_command(
+    demand: Path, drivers: Path | None, horizon: int | None, folds: int, country: str, as_json: bool
+) -> None:
+    """Forecast from past origins, and measure beside models that anyone can name."""
+    from cloud.replay.backtest_command import run  # the models cost seconds: only where they are asked for
+
+    try:
+        told = run(demand, drivers, horizon, folds, country, as_json)
+    except CloudError as error:
+        raise _Failure(str(error)) from None
+    if told is not None:
+        click.echo(told)
 
 
 if __name__ == "__main__":

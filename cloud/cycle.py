@@ -5,7 +5,7 @@ pure functions, and brings the inbox in line; everything it writes for a site is
 opens no document: that takes an answer (`recommendations/decide.py`).
 
     demand, terms        recommendations/situation.py   (what the projections hold)
-    forecasts            forecasts/predict.py           in the worker process, where statsforecast lives
+    forecasts            forecasts/predict.py           in the worker process, where LightGBM lives
     order or not, why    decisions/replenishment.py
     inbox                recommendations/issue.py
 """
@@ -61,7 +61,7 @@ class Forecaster(Protocol):
 
 
 class InlineForecaster:
-    """Forecasts in this process: for tests and the command line. Imports statsforecast at the first batch."""
+    """Forecasts in this process: for tests and the command line. Imports LightGBM with the first batch that can teach it."""
 
     async def forecast(self, batch: Batch) -> Forecasts:
         return worker.answer(batch)

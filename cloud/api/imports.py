@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import importlib
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,6 +16,7 @@ from cloud.access.principal import EVERY_SITE, Principal
 from cloud.api.masters import MASTERS, Currency, Id, MasterName, Text, put_masters
 from cloud.api.order_entry import DocumentEntry, enter
 from cloud.errors import BadInputError, CloudError
+from cloud.files import Row, read_structs
 from cloud.ingest import commands
 from cloud.store import schema
 from runtime import Runtime
@@ -66,99 +64,12 @@ KINDS: dict[str, type[msgspec.Struct]] = {
 }
 
 
-class Row(NamedTuple):
-    """A row of a file and the line it stands on."""
-
-    line: int
-    value: msgspec.Struct
-
-
 def read_rows(path: Path, kind: str) -> list[Row]:
     """The rows of a file as the structs of `kind`, with their lines.
 
     Raises BadInputError naming file, line, field and remedy.
     """
-    row_type = KINDS[kind]
-    known = {field.encode_name for field in msgspec.structs.fields(row_type)}
-    rows: list[Row] = []
-    for line, cells in _cells(path):
-        for name in cells:
-            if name not in known:
-                raise BadInputError(f"{path}:1: column {name} is not known; columns are: {', '.join(sorted(known))}")
-        try:
-            filled = {name: value for name, value in cells.items() if value not in ("", None)}
-            rows.append(Row(line, msgspec.convert(filled, row_type, strict=False)))
-        except msgspec.ValidationError as error:
-            what, _, where = str(error).partition(" - at `$.")
-            field = where.rstrip("`") or "the row"
-            raise BadInputError(
-                f"{path}:{line}: {field}: {what[:1].lower() + what[1:]}; correct the file and try again"
-            ) from None
-    if not rows:
-        raise BadInputError(
-            f"{path}: the file holds no rows; the first line names the columns: {', '.join(sorted(known))}"
-        )
-    return rows
-
-
-def _cells(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line, column -> value) of a file by its ending."""
-    try:
-        if path.suffix.lower() == ".xlsx":
-            yield from _sheet(path)
-        elif path.suffix.lower() == ".parquet":
-            yield from _parquet(path)
-        else:
-            text = path.read_text(encoding="utf-8-sig")
-            reader = csv.DictReader(io.StringIO(text, newline=""), restkey="\x00")
-            for row in reader:
-                if "\x00" in row or None in row.values():
-                    raise BadInputError(
-                        f"{path}:{reader.line_num}: the row has more or fewer cells than the first line"
-                    )
-                yield reader.line_num, {name.strip(): value.strip() for name, value in row.items()}
-    except FileNotFoundError:
-        raise BadInputError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInputError(
-            f"{path}: the file cannot be read ({error}); save it as CSV in UTF-8, XLSX or Parquet"
-        ) from None
-
-
-def _sheet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    from openpyxl import load_workbook  # costs 30 MB: only where somebody brings a workbook
-
-    try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:
-        raise BadInputError(f"{path}: this is no XLSX workbook ({error})") from None
-    rows = book.worksheets[0].iter_rows(values_only=True)
-    header = [str(name or "").strip() for name in next(rows, ())]
-    for line, row in enumerate(rows, 2):
-        cells = {name: _plain(value) for name, value in zip(header, row, strict=False) if name}
-        if any(value not in ("", None) for value in cells.values()):
-            yield line, cells
-
-
-def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    parquet: Any = importlib.import_module("pyarrow.parquet")  # costs 50 MB: only where somebody brings such a file
-    try:
-        table = parquet.read_table(path)
-    except ValueError as error:
-        raise BadInputError(f"{path}: this is no Parquet file ({error})") from None
-    for number, row in enumerate(cast("list[dict[str, Any]]", table.to_pylist()), 1):
-        yield number, {name: _plain(value) for name, value in row.items()}
-
-
-def _plain(value: Any) -> Any:
-    """A cell as text or number: a day without time as ISO, 3.0 as 3."""
-    if isinstance(value, datetime):
-        return value.date().isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+    return [Row(line, value) for line, value in read_structs(path, KINDS[kind])]
 
 
 async def store_rows(conn: AsyncConnection, runtime: Runtime, kind: str, path: Path, rows: Sequence[Row]) -> None:

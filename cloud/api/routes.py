@@ -5,6 +5,7 @@
     corrections.py what did not happen so
     documents.py   documents (order_entry.py: what may be said in them)
     decisions.py   forecasts, recommendations, exceptions, cycle
+    replay.py      what the forecast would have saved
     fleet.py       gateways, enrolment codes, keys, people, audit log
 
 Every query carries the caller's scope (`Principal.scope`), every list is paged by a stable cursor (`paging.py`), every
@@ -25,6 +26,7 @@ from cloud.api.fleet import FLEET
 from cloud.api.inventory import INVENTORY
 from cloud.api.network import NETWORK
 from cloud.api.problems import Problem
+from cloud.api.replay import REPLAY
 
 _FAILURES = {
     400: "The request cannot be used as it is",
@@ -40,7 +42,9 @@ _FAILURES = {
 
 def api_routes() -> list[ControllerRouterHandler]:
     """The handlers of /api/v1."""
-    handlers: list[HTTPRouteHandler] = [*NETWORK, *INVENTORY, *CORRECTIONS, *DOCUMENTS, *DECISIONS, *FLEET]
+    handlers: list[HTTPRouteHandler] = [
+        *NETWORK, *INVENTORY, *CORRECTIONS, *DOCUMENTS, *DECISIONS, *FLEET, *REPLAY,
+    ]  # fmt: skip
     for handler in handlers:  # what every path may answer belongs into the OpenAPI document, but a router takes none
         handler.responses = {
             status: ResponseSpec(Problem, False, text, media_type="application/problem+json")

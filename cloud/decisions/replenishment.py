@@ -16,6 +16,7 @@ from cloud.decisions.inventory import (
     LONGEST_COVER,
     Economics,
     economic_order_quantity,
+    order_up_to,
     orderable,
     stockout_risk,
     stockout_value,
@@ -139,7 +140,7 @@ def _plan(candidate: Candidate, policy: Policy, value: float) -> _Plan:
     service = 1 - stockout_risk(costs, value)
     reorder_point = max(math.ceil(candidate.forecast.quantile(service)), candidate.position.booked)
     lot = math.ceil(costs.lot)
-    wanted = reorder_point + lot - candidate.position.total
+    wanted = order_up_to(reorder_point, lot) - candidate.position.total
     quantity = orderable(wanted, candidate.terms.moq, candidate.terms.pack)
     return _Plan(candidate, service, value, reorder_point, lot, quantity)
 

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 #: Part of each forecast's version: raise it when a change of the code changes numbers.
-CODE_VERSION = "forecast/2"
+CODE_VERSION = "forecast/4"
 
 #: Syntetos-Boylan classes, "new" for too short a history to tell, "dead" where nothing was ever asked for.
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new", "dead"]
@@ -45,6 +45,36 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     censored: tuple[int, ...] = ()
 
 
+class Driver(msgspec.Struct, frozen=True, array_like=True):
+    """A dated series that may move demand: a campaign, a price, an indicator. `site` and `item` say where, "" everywhere.
+
+    `values` stand at `dates` (ordinal dates). `planned` tells which were known beforehand; others are used only before the
+    origin. A driver with any planned value is a plan, whose other dates have none (0); else it is an indicator, whose last
+    value holds until the next.
+    """
+
+    name: str
+    dates: tuple[int, ...]
+    values: tuple[float, ...]
+    planned: tuple[bool, ...]
+    site: str = ""
+    item: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a driver entered the forecast, and why: the share by which it lowered the pinball loss of demand over the
+    horizon at past origins it had not seen, with its `standard_error`; `uplift`, the change of demand at an ordinary value of
+    the driver (0.3: 30 % more); and the reason in words.
+    """
+
+    name: str
+    accepted: bool
+    gain: float
+    standard_error: float
+    uplift: float
+    reason: str
+
+
 def inputs_hash(origin: int, period_days: int, request: Request) -> str:
     """What a forecast was made from, as 16 hex digits: equal inputs need no new forecast."""
     packed = msgspec.msgpack.encode((CODE_VERSION, origin, period_days, request))
@@ -54,24 +84,32 @@ def inputs_hash(origin: int, period_days: int, request: Request) -> str:
 class Calibration(msgspec.Struct, frozen=True):
     """At which levels a class must be asked so that, at past origins, demand stayed below as often as `levels` promise.
 
-    `asked` stands beside `levels`; `error` is the mean absolute error of demand
-    over the horizon relative to its mean; `scores` is the number of past forecasts it rests on.
+    `asked` stands beside `levels`, for the small, middling and large forecasts of the class: `edges` are the two means
+    over the horizon between them. `error` is the mean absolute error of demand over the horizon relative to its mean;
+    `scores` is the number of past forecasts it rests on.
     """
 
     levels: tuple[float, ...]
-    asked: tuple[float, ...]
+    edges: tuple[float, float]
+    asked: tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
     error: float
     scores: int
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Series to forecast from one origin (an ordinal date). `known` is used where a class has too few past forecasts."""
+    """Series to forecast from one origin (an ordinal date). `known` is used where a class has too few past forecasts.
+
+    `backtests` bounds the past origins behind weights, drivers and calibration; 0 for none. `country` (ISO 3166) has the
+    public holidays that count; `drivers` enter where they earn it.
+    """
 
     origin: int
     requests: tuple[Request, ...]
     period_days: int = 1
-    backtests: int = 2
+    backtests: int = 26
     known: dict[str, Calibration] = {}
+    country: str = ""
+    drivers: tuple[Driver, ...] = ()
 
 
 class Forecast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +117,8 @@ class Forecast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `quantiles` (at `levels`) are of the demand over the horizon: lead time, which varies, plus review. `fan[p][k]` is
     the quantile at `fan_levels[k]` of period p's demand. `rate` is the mean demand per period, `line_size` the mean of
-    a period that had any. `error` is the class's relative error at past origins. All in base units and periods.
+    a period that had any. `error` is the class's relative error at past origins. `weights` stand beside `models`; `drivers`
+    are those that could have moved it, with the reason why they did or did not. All in base units and periods.
     """
 
     version: str
@@ -103,6 +142,8 @@ class Forecast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fan: tuple[tuple[float, ...], ...]
     error: float
     inputs: str
+    weights: tuple[float, ...] = ()
+    drivers: tuple[Verdict, ...] = ()
 
     @property
     def horizon(self) -> float:
@@ -137,3 +178,4 @@ class Forecasts(msgspec.Struct, frozen=True):
 
     forecasts: tuple[Forecast, ...]
     calibration: dict[str, Calibration]
+    verdicts: tuple[Verdict, ...] = ()

@@ -1,282 +1,302 @@
 """READ FIRST of the forecasts: series in, forecasts out. Pure; the same batch gives the same numbers anywhere.
 
-Every series is put into buckets, its class's models are averaged, the result is spread over the periods again, and a
-gamma with a mass at zero, asked at the levels that past forecasts needed, says how sure that is. Models of a class run
-together; one path serves both the forecast and the backtests behind the calibration, so these cannot differ.
+    drivers.py       which campaigns, prices and indicators earn their place; demand without what they did
+    outlook.py       level models of each class, at now and at past origins, in one pass
+    seasonal.py      last year's same weeks;  boosted.py  one model learnt from all series
+    mixture.py       how much each of these counts, by what they were worth at past origins
+    distribution.py  a gamma with a mass at zero over the horizon;  calibration.py  the levels at which past demand kept it
+    answers.py       quantiles, fan, version
+
+Now and past origins go through the same functions, so what is measured is what is forecast.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.forecasts import calibration
-from cloud.forecasts.classes import NEW_BELOW, classify
-from cloud.forecasts.distribution import MOMENT_BUCKETS, moments, quantiles, stood
-from cloud.forecasts.forecast import (
-    FAN_LEVELS,
-    FAN_PERIODS,
-    LEVELS,
-    Batch,
-    Calibration,
-    DemandClass,
-    Forecast,
-    Forecasts,
-    Request,
-    inputs_hash,
-)
-from cloud.forecasts.series import dense, from_first_demand, together, weekday_profile
+from cloud.forecasts import calibration, drivers
+from cloud.forecasts.answers import Answer, answers
+from cloud.forecasts.boosted import Boosted, Windows
+from cloud.forecasts.classes import CLASSES, INTERMITTENT, NEW, NEW_BELOW
+from cloud.forecasts.distribution import stood
+from cloud.forecasts.forecast import FAN_PERIODS, Batch, Calibration, Forecasts, Verdict
+from cloud.forecasts.holiday import holidays_before
+from cloud.forecasts.mixture import KINDS, Weights, usual, weigh
+from cloud.forecasts.outlook import LEVEL_MODELS, Book, Outlook, classes_at, levels_at, outlook_at, over_horizon
+from cloud.forecasts.panel import Counts, Panel, Values
+from cloud.forecasts.seasonal import last_year, last_year_path, season_of
 
-Values = NDArray[np.float64]
+__all__ = ["Book", "Look", "forecast", "look", "outlook_at"]
 
-#: (model, histories, horizon, season) -> mean paths; the statsforecast adapter, or another in a test.
-PointForecasts = Callable[[str, Sequence[Values], int, int], Values]
+#: (buckets, origin, windows of the series, season, holidays before each bucket) -> what was learnt; `boosted.learn`.
+Learn = Callable[[Panel, int, Counts, int, Values], Boosted | None]
+
+#: Past origins lie back as far as the horizon reaches and `backtests` more, but not more than this, buckets.
+_BACK_MOST = 78
+#: What was learnt at one origin serves those after it when past forecasts are made again, learning so often at most, and
+#: with at least so many buckets between: learning at each is too slow.
+_LEARN_TIMES, _LEARN_EVERY = 3, 4
+#: Seasons that must be known before one can be learnt: all but the first half of the second is only remembered.
+_SEASONS_TAUGHT = 1.5
+#: Classes that are forecast from their own past; the others are new or dead.
+_KNOWN = NEW
+#: Classes below this one, smooth and erratic, are asked for in most periods: only they can teach what a season does.
+_STEADY = INTERMITTENT
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
-    """The models whose mean is the forecast of a class: `short` histories, and those of at least two seasons."""
-
-    short: Mapping[DemandClass, tuple[str, ...]]
-    seasonal: Mapping[DemandClass, tuple[str, ...]]
-
-    def of(self, demand_class: DemandClass, seasonal: bool) -> tuple[str, ...]:
-        """The models of a class; none for one that is forecast from the others of its batch."""
-        return (seasonal and self.seasonal.get(demand_class)) or self.short.get(demand_class, ())
-
-
-#: Never Croston or SBA: they do not see an item die. Chosen and checked in docs/decisions/0006-forecast-defaults.md.
-DEFAULTS = Models(
-    short={
-        "smooth": ("SES", "IMAPA", "Theta"),
-        "erratic": ("SES", "IMAPA"),
-        "intermittent": ("IMAPA", "ADIDA"),
-        "lumpy": ("IMAPA", "ADIDA"),
-    },
-    seasonal={"smooth": ("SeasonalNaive", "Theta"), "erratic": ("SeasonalNaive", "Theta")},
-)
-
-#: Days are put together into weeks before anything else: a week holds the closed days, and is a tenth of the work.
-_BUCKET_DAYS = 7
-#: Season of weekly buckets, and how many of them must be known before a model may use it.
-_SEASON_WEEKS, _SEASONS = 52, 2
-#: A forecast mean beyond this many times the largest bucket ever seen is a model running away.
-_RUNAWAY = 1.5
-#: Buckets of an average series of its batch that a new item's forecast begins with.
-_PRIOR_BUCKETS = 4.0
-
-
-@dataclass(slots=True)
-class Outlook:
-    """One series up to one origin: what was known, and what the models made of it, before calibration.
-
-    `path` is the mean of each period ahead, `over` mean, variance and probability of none of demand over the horizon.
+class Look:
+    """What is foreseen of each series: the outlook over its horizon at the origin (series, 1), the mean of each period ahead
+    (series, periods), the group each belongs to ("smooth", "smooth, seasonal", ...), the weights of KINDS by group, the
+    calibration by group, and the verdicts on drivers.
     """
 
-    request: Request
-    periods: Values
-    buckets: Values
-    demand_class: DemandClass
-    size: int
-    season: int
-    models: tuple[str, ...]
+    book: Book
+    outlook: Outlook
     path: Values
-    over: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    groups: tuple[str, ...]
+    weights: dict[str, Weights]
+    calibration: dict[str, Calibration]
+    verdicts: tuple[Verdict, ...]
+    touched: tuple[tuple[str, ...], ...]
+
+    @property
+    def learnt(self) -> list[Calibration]:
+        """The calibration of each series: its group's, or while that has none its class's."""
+        found: list[Calibration] = []
+        for group in self.groups:
+            own = self.calibration.get(group) or self.calibration.get(group.partition(",")[0])
+            found.append(own or calibration.UNCALIBRATED)
+        return found
 
 
-def forecast(batch: Batch, point_forecasts: PointForecasts, models: Models = DEFAULTS) -> Forecasts:
-    """Forecast each series of `batch`. What lies at or after its origin is never looked at."""
-    series = [dense(request, batch.origin, batch.period_days) for request in batch.requests]
-    tasks = _outlooks(batch, series, point_forecasts, models)
-    known = dict(batch.known) | _backtest(batch, series, tasks, point_forecasts, models)
-    learnt = [known.get(task.demand_class, calibration.UNCALIBRATED) for task in tasks]
-    asked = np.asarray([calibration.asked(LEVELS, one) for one in learnt]).reshape(-1, len(LEVELS))
-    promised = quantiles(*columns(tasks), asked)
-    made = [_answer(batch, *each) for each in zip(tasks, promised, learnt, strict=True)]
-    return Forecasts(tuple(made), {name: known[name] for name in sorted(known)})
-
-
-def outlooks(batch: Batch, point_forecasts: PointForecasts, models: Models = DEFAULTS) -> list[Outlook]:
-    """What the models alone make of each series of `batch`, not calibrated: for comparing models."""
-    series = [dense(request, batch.origin, batch.period_days) for request in batch.requests]
-    return _outlooks(batch, series, point_forecasts, models)
-
-
-def _outlooks(batch: Batch, series: Sequence[Values], point_forecasts: PointForecasts, models: Models) -> list[Outlook]:
-    made = [
-        _task(request, values, batch.period_days, models)
-        for request, values in zip(batch.requests, series, strict=True)
-    ]
-    _run(made, point_forecasts)
-    return made
-
-
-def _task(request: Request, periods: Values, period_days: int, models: Models) -> Outlook:
-    size = _BUCKET_DAYS if period_days == 1 else 1
-    lived = from_first_demand(periods)
-    buckets = together(lived, size)
-    demand_class = classify(buckets)
-    if demand_class == "dead" and lived.size:
-        demand_class = "new"  # sold for the first time less than a bucket ago
-    season = _SEASON_WEEKS if period_days * size == 7 and len(buckets) >= _SEASONS * _SEASON_WEEKS else 1
-    chosen = models.of(demand_class, season > 1)
-    return Outlook(request, lived, buckets, demand_class, size, season, chosen, np.zeros(0))
-
-
-def _run(tasks: Sequence[Outlook], point_forecasts: PointForecasts) -> None:
-    """Fill in the mean path, per period, and the moments over the horizon of each task."""
-    reach = max((_reach(task) for task in tasks), default=0)
-    groups: dict[tuple[tuple[str, ...], int], list[Outlook]] = {}
-    for task in tasks:
-        groups.setdefault((task.models, task.season), []).append(task)
-    prior = _prior(tasks)
-    for (models, season), group in groups.items():
-        if models:
-            histories = [task.buckets for task in group]
-            paths = np.mean([point_forecasts(model, histories, reach, season) for model in models], axis=0)
-        else:
-            paths = np.repeat([[_new_level(task, prior)] for task in group], max(reach, 1), axis=1)
-        for task, path in zip(group, paths, strict=True):
-            most = _RUNAWAY * float(np.max(task.buckets)) if models else math.inf
-            task.path = _spread(task, np.minimum(path, most))
-            task.over = _over_horizon(task)
-
-
-def _reach(task: Outlook) -> int:
-    """Buckets that the fan and the horizon of a task need."""
-    return math.ceil(max(FAN_PERIODS, task.request.lead_time + task.request.review) / task.size)
-
-
-def _prior(tasks: Sequence[Outlook]) -> float:
-    """The median bucket of the series that are old enough to tell; 0 where there are none."""
-    rates = [float(np.mean(task.buckets)) for task in tasks if task.models]
-    return float(np.median(rates)) if rates else 0.0
-
-
-def _new_level(task: Outlook, prior: float) -> float:
-    """A new item's mean bucket: its own demand, which counts the more the longer it is known, and the prior."""
-    seen = len(task.periods) / task.size
-    if not seen:
-        return 0.0
-    return (float(np.sum(task.periods)) + prior * _PRIOR_BUCKETS) / (seen + _PRIOR_BUCKETS)
-
-
-def _spread(task: Outlook, path: Values) -> Values:
-    """A path of buckets as a path of periods, by the profile of the week."""
-    if task.size == 1:
-        return path
-    return (path[:, None] * weekday_profile(task.periods)[None, :]).reshape(-1)
-
-
-def _horizon_mean(path: Values, horizon: float) -> float:
-    whole = int(horizon)
-    part = horizon - whole
-    return float(np.sum(path[:whole])) + (part * float(path[whole]) if part and whole < len(path) else 0.0)
-
-
-def _over_horizon(task: Outlook) -> tuple[float, float, float]:
-    """Mean, variance and probability of none of demand over lead time plus review."""
-    request = task.request
-    horizon = request.lead_time + request.review
-    mean = _horizon_mean(task.path, horizon)
-    if mean <= 0 or horizon <= 0:
-        return 0.0, 0.0, 1.0
-    count = horizon / task.size
-    history = task.buckets if task.models else np.asarray([mean / count] * NEW_BELOW)
-    variance, none = moments(history, mean / count, task.demand_class)
-    if not task.models:
-        variance += (mean / count) ** 2  # nothing is known of a new item: as wide as its mean
-    rate = mean / horizon
-    return mean, variance * count + (rate * request.lead_time_sd) ** 2, none**count
-
-
-def columns(tasks: Sequence[Outlook]) -> tuple[Values, Values, Values]:
-    """Means, variances and probabilities of none over the horizon, of each series."""
-    columns = np.asarray([task.over for task in tasks], dtype=np.float64).reshape(-1, 3)
-    return columns[:, 0], columns[:, 1], columns[:, 2]
-
-
-def _backtest(
-    batch: Batch,
-    series: Sequence[Values],
-    tasks: Sequence[Outlook],
-    point_forecasts: PointForecasts,
-    models: Models,
-) -> dict[str, Calibration]:
-    """Forecast again from one, two, ... horizons ago, with what was known then, and calibrate each class by it."""
-    past: list[Outlook] = []
-    came: list[float] = []
-    for back in range(1, batch.backtests + 1):
-        for request, values, task in zip(batch.requests, series, tasks, strict=True):
-            horizon = max(1, round(request.lead_time + request.review))
-            cut = len(values) - back * horizon
-            if task.models and cut > 0:
-                exact = Request(request.site, request.item, request.first, (), float(horizon), 0.0, 0.0)
-                earlier = _task(exact, values[:cut], batch.period_days, models)
-                if earlier.models:
-                    past.append(earlier)
-                    came.append(float(np.sum(values[cut : cut + horizon])))
-    _run(past, point_forecasts)
-    over, realised = columns(past), np.asarray(came, dtype=np.float64)
-    levels = stood(*over, realised)
-    found: dict[str, Calibration] = {}
-    for name in models.short:
-        rows = np.asarray([task.demand_class == name for task in past], dtype=bool)
-        before = batch.known.get(name, calibration.UNCALIBRATED).scores
-        if int(np.sum(rows)) >= max(calibration.LEAST_SCORES, before // 2):  # a few changed series do not outweigh all
-            found[name] = calibration.calibrate(levels[rows], over[0][rows], realised[rows])
-    return found
-
-
-def _fan(task: Outlook) -> Values:
-    """Quantiles of each period's demand (FAN_PERIODS, FAN_LEVELS)."""
-    path = np.resize(task.path, FAN_PERIODS) if len(task.path) else np.zeros(FAN_PERIODS)
-    mean = float(np.mean(path))
-    variance, none = moments(task.periods, mean, "lumpy", MOMENT_BUCKETS * task.size) if mean > 0 else (0.0, 1.0)
-    share = path / mean if mean > 0 else path
-    often = np.minimum(1.0, (1 - none) * share)
-    return quantiles(path, variance * share, 1 - often, FAN_LEVELS)
-
-
-def _answer(batch: Batch, task: Outlook, promised: Values, learnt: Calibration) -> Forecast:
-    request = task.request
-    horizon = request.lead_time + request.review
-    inputs = inputs_hash(batch.origin, batch.period_days, request)
-    version = hashlib.sha256(inputs.encode() + msgspec.msgpack.encode(learnt)).hexdigest()[:16]
-    sizes = task.periods[task.periods > 0]
-    mean = task.over[0]
-    return Forecast(
-        version=version,
-        site=request.site,
-        item=request.item,
-        origin=date.fromordinal(batch.origin).isoformat(),
-        period_days=batch.period_days,
-        demand_class=task.demand_class,
-        models=task.models or ("mean",),
-        history=len(task.periods),
-        censored=len(request.censored),
-        lead_time=request.lead_time,
-        lead_time_sd=request.lead_time_sd,
-        review=request.review,
-        rate=_rounded(mean / horizon if horizon > 0 else 0.0),
-        line_size=_rounded(float(np.mean(sizes)) if len(sizes) else 0.0),
-        mean=_rounded(mean),
-        levels=LEVELS,
-        quantiles=tuple(_rounded(float(value)) for value in promised),
-        fan_levels=FAN_LEVELS,
-        fan=tuple(tuple(_rounded(float(value)) for value in row) for row in _fan(task)),
-        error=_rounded(learnt.error),
-        inputs=inputs,
+def forecast(batch: Batch, learn: Learn | None = None) -> Forecasts:
+    """Forecast each series of `batch`; without `learn` from each series' own past alone."""
+    seen = look(batch, learn, FAN_PERIODS)
+    spread = np.asarray([one.lead_time_sd for one in batch.requests], dtype=np.float64)
+    rate = seen.outlook.mean[:, 0] / np.maximum(seen.book.horizon, 1e-9)
+    over = seen.outlook.mean[:, 0], seen.outlook.variance[:, 0] + (rate * spread) ** 2, seen.outlook.none[:, 0]
+    learnt = seen.learnt
+    classes = seen.outlook.classes[:, 0]
+    models = [_models(int(code), seen.weights.get(group)) for code, group in zip(classes, seen.groups, strict=True)]
+    answer = Answer(batch, seen.book, classes, over, seen.path, learnt, models, seen.verdicts, seen.touched)
+    return Forecasts(
+        answers(answer), {name: seen.calibration[name] for name in sorted(seen.calibration)}, seen.verdicts
     )
 
 
-def _rounded(value: float) -> float:
-    """Four decimals: vector instructions differ in the last bits between machines and positions in a batch."""
-    return round(value, 4)
+def look(batch: Batch, learn: Learn | None, periods: int) -> Look:
+    """Look ahead from the origin of `batch`, with the mean of each of `periods` periods."""
+    raw = Book.of(batch)
+    days = batch.period_days * raw.size
+    season = season_of(days)
+    reach = int(max(periods, raw.horizon.max(initial=0.0))) + 2 * raw.size
+    effects, verdicts, touched = _drivers(batch, raw, season, reach)
+    book = drivers.cleaned(raw, effects) if effects.signals else raw
+    ahead = -(-reach // book.size) + 1
+    first = batch.origin - book.buckets.length * days
+    holidays = holidays_before(batch.country, first, days, book.buckets.length + ahead)
+    past = _past_origins(book, batch)
+    sight = _Sight(book, season, holidays, learn, raw, effects)
+    back = sight.at(past, teach_at=past[:: max(_LEARN_EVERY, -(-len(past) // _LEARN_TIMES))])
+    now = sight.at(np.asarray([book.buckets.length]), teach_at=np.asarray([book.buckets.length]))
+    whole = np.maximum(np.round(raw.horizon), 1.0)  # past demand is known by whole periods
+    came = raw.realised(past, whole)
+    lift = sight.lift(past)
+    weights = _weights(back, now, came / lift / (whole[:, None] / book.size), whole)
+    known = _calibrations(sight, back, sight.outlook(back, weights, whole, lift), came, batch)
+    here = np.asarray([book.buckets.length])
+    outlook = sight.outlook(now, weights, book.horizon, sight.lift(here))
+    path = sight.path(now, weights, -(-periods // book.size))[:, :periods]
+    names = tuple(str(name) for name in now.groups[:, 0])
+    return Look(raw, outlook, path, names, weights, dict(batch.known) | known, verdicts, touched)
+
+
+def _models(code: int, weights: Weights | None) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The models behind a forecast and what each counts."""
+    if code >= _KNOWN or weights is None:
+        return ("mean",), (1.0,)
+    levels = LEVEL_MODELS[CLASSES[code]]
+    found = [(model, weights[0] / len(levels)) for model in levels]
+    found += [("SeasonalNaive", weights[1]), ("LightGBM", weights[2])]
+    used = [(model, weight) for model, weight in found if weight > 0]
+    return tuple(model for model, _ in used), tuple(round(weight, 4) for _, weight in used)
+
+
+def _drivers(
+    batch: Batch, book: Book, season: int, reach: int
+) -> tuple[drivers.Effects, tuple[Verdict, ...], tuple[tuple[str, ...], ...]]:
+    """The drivers that enter, the verdicts on all, and the names of those that could have moved each series."""
+    nothing = drivers.Effects((), ()), (), ((),) * len(batch.requests)
+    if not batch.drivers or not batch.backtests:
+        return nothing
+    candidates = drivers.signals(batch, book, reach)
+    effects, verdicts = drivers.admit(book, candidates, season, batch.backtests)
+    touched = tuple(
+        tuple(one.name for one in candidates if one.moves[one.rows[row]]) for row in range(len(batch.requests))
+    )
+    return effects, verdicts, touched
+
+
+def _past_origins(book: Book, batch: Batch) -> Counts:
+    """Past columns of the buckets to look from again; the latest a bucket ago, the first as far as a horizon reaches more."""
+    length = book.buckets.length
+    if not batch.backtests or not len(book.horizon):
+        return np.zeros(0, dtype=np.intp)
+    back = min(batch.backtests + int(np.max(book.windows)) - 1, _BACK_MOST)
+    return np.arange(max(NEW_BELOW, length - back), length, dtype=np.intp)
+
+
+# -------------------------------------------------------------------------------------------------------- sight
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What each kind of model makes of each series at some origins: mean bucket by kind (series, origins, KINDS), nan where
+    a kind has none; class and group (series, origins); what was learnt last of the season.
+    """
+
+    origins: Counts
+    kinds: Values
+    classes: Counts
+    groups: NDArray[np.str_]
+    season: NDArray[np.bool_]
+    learnt: NDArray[np.bool_]
+    boosted: Boosted | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    book: Book
+    season: int
+    holidays: Values
+    learn: Learn | None
+    raw: Book
+    effects: drivers.Effects
+
+    def at(self, origins: Counts, teach_at: Counts) -> _Seen:
+        """Every kind of model at `origins`; learning happens at `teach_at`, and serves the origins after."""
+        book, windows = self.book, self.book.windows
+        classes = classes_at(self.raw, origins)
+        kinds = np.full((*classes.shape, len(KINDS)), np.nan)
+        kinds[:, :, 0] = levels_at(book, origins, classes)
+        if self.season > 1:
+            kinds[:, :, 1] = last_year(book.buckets, origins, windows, self.season)
+        found: tuple[Boosted | None, Boosted | None] = (None, None)
+        for number, origin in enumerate(teach_at.tolist() if self.learn else ()):
+            end = teach_at[number + 1] if number + 1 < len(teach_at) else origins[-1] + 1
+            columns = np.flatnonzero((origins >= origin) & (origins < end))
+            known = ~np.isnan(kinds[:, columns, 1]) & (classes[:, columns] < _STEADY)
+            plain = ~known & (classes[:, columns] < _KNOWN)
+            seasonal = self._learn(origin, self.season if known.any() else 0)
+            if seasonal is None:  # nobody has shown yet what a season does: all learn from their recent past
+                plain, known = plain | known, np.zeros_like(known)
+            found = self._learn(origin, 1 if plain.any() else 0), seasonal
+            for learnt, here in zip(found, (plain, known), strict=True):
+                if learnt is not None:
+                    rows, at = np.nonzero(here)
+                    kinds[rows, columns[at], 2] = self._boosted(learnt, rows, origins[columns[at]])
+        season, learnt = ~np.isnan(kinds[:, :, 1]), ~np.isnan(kinds[:, :, 2])
+        names = np.asarray(CLASSES)[classes]
+        groups = np.where(season & (classes < _KNOWN), np.char.add(names, ", seasonal"), names)
+        return _Seen(origins, kinds, classes, groups, season, learnt, found[1])
+
+    def _learn(self, origin: int, season: int) -> Boosted | None:
+        """What series teach at an origin; with `season` 0 nothing is wanted."""
+        if self.learn is None or not season or (season > 1 and origin < _SEASONS_TAUGHT * season):
+            return None
+        return self.learn(self.book.buckets, origin, self.book.windows, season, self.holidays)
+
+    def _boosted(self, found: Boosted, rows: Counts, origins: Counts) -> Values:
+        """The mean bucket of the windows of some series."""
+        asked = Windows(rows, origins, np.zeros_like(rows), self.book.windows[rows])
+        panel = self.book.buckets
+        return found.predict(panel, asked) if found.season == 1 else found.steps(panel, asked)
+
+    def levels(self, seen: _Seen, weights: dict[str, Weights]) -> Values:
+        """The mean bucket ahead of all kinds together, (series, origins)."""
+        level = seen.kinds[:, :, 0].copy()
+        for group, weight in weights.items():
+            here = seen.groups == group
+            usable = np.where(np.isnan(seen.kinds[here]), 0.0, np.asarray(weight))
+            total = usable.sum(axis=1)
+            mixed = (np.nan_to_num(seen.kinds[here]) * usable).sum(axis=1) / np.maximum(total, 1e-12)
+            level[here] = np.where(total > 0, mixed, level[here])
+        return level
+
+    def lift(self, origins: Counts) -> Values:
+        """By how much the drivers change demand over the horizon, as known at each origin."""
+        if not self.effects.signals:
+            return np.ones((len(self.book.horizon), len(origins)))
+        return drivers.lifted(self.book, self.effects, origins)
+
+    def outlook(self, seen: _Seen, weights: dict[str, Weights], horizon: Values, lift: Values) -> Outlook:
+        """Over the horizon: the models' outlook, changed by what the drivers do."""
+        made = over_horizon(self.book, seen.origins, seen.classes, self.levels(seen, weights), horizon)
+        return replace(made, mean=made.mean * lift, variance=made.variance * lift**2)
+
+    def path(self, now: _Seen, weights: dict[str, Weights], steps: int) -> Values:
+        """The mean of each period in the `steps` buckets ahead of one origin, (series, periods)."""
+        book, origin = self.book, int(now.origins[0])
+        count = len(book.horizon)
+        kinds = np.repeat(now.kinds[:, 0, None, :], steps, axis=1)
+        if self.season > 1:
+            kinds[:, :, 1] = last_year_path(book.buckets, origin, steps, self.season)
+        if now.boosted is not None:
+            rows = np.repeat(np.flatnonzero(now.season[:, 0] & (now.classes[:, 0] < _STEADY)), steps)
+            each = np.tile(np.arange(steps), len(rows) // max(steps, 1))
+            asked = Windows(rows, np.full(len(rows), origin), each, np.ones(len(rows), dtype=np.intp))
+            kinds[rows, each, 2] = now.boosted.predict(book.buckets, asked)
+        wide = replace(now, kinds=kinds, groups=np.repeat(now.groups, steps, axis=1))
+        buckets = self.levels(wide, weights)
+        periods = (buckets[:, :, None] * book.profiles(origin)[:, None, :]).reshape(count, steps * book.size)
+        if self.effects.signals:
+            day = book.periods.length
+            periods = periods * self.effects.factors(np.arange(count), day)[:, day : day + periods.shape[1]]
+        return periods
+
+
+# ------------------------------------------------------------------------------------------------- what was learnt
+
+
+def _weights(back: _Seen, now: _Seen, came: Values, whole: Values) -> dict[str, Weights]:
+    """The weights of each group that is there now; `came` by mean bucket, counted by the length of the horizon."""
+    found: dict[str, Weights] = {}
+    for group in np.unique(now.groups).tolist():
+        here = now.groups[:, 0] == group
+        code = int(now.classes[here, 0][0])
+        if code >= _KNOWN:
+            continue
+        season, learnt = bool(now.season[here, 0].any()), bool(now.learnt[here, 0].any())
+        past = (back.groups == group) & ~np.isnan(came)
+        past &= (back.season | (not season)) & (back.learnt | (not learnt))
+        rows, columns = np.nonzero(past)
+        if not len(rows):
+            found[group] = usual(code, season=season, learnt=learnt)
+            continue
+        kinds = np.nan_to_num(back.kinds[rows, columns]) * whole[rows, None]
+        found[group] = weigh(code, kinds, came[rows, columns] * whole[rows], rows, season=season, learnt=learnt)
+    return found
+
+
+def _calibrations(sight: _Sight, back: _Seen, over: Outlook, came: Values, batch: Batch) -> dict[str, Calibration]:
+    """Look back from past origins with what was known then, and calibrate each group by it."""
+    if not len(back.origins):
+        return {}
+    window = sight.book.windows
+    found: dict[str, Calibration] = {}
+    for group in sorted({*np.unique(back.groups).tolist()}):
+        here = (back.groups == group) & ~np.isnan(came) & (back.classes < _KNOWN)
+        rows, columns = np.nonzero(here)
+        before = batch.known.get(group, calibration.UNCALIBRATED).scores
+        if len(rows) < max(calibration.LEAST_SCORES, before // 2):
+            continue  # a few changed series do not outweigh all
+        parts = over.mean[here], over.variance[here], over.none[here]
+        origins = back.origins[columns].astype(np.float64)
+        past = calibration.Past(stood(*parts, came[here]), parts[0], came[here], origins, origins + window[rows])
+        found[group] = calibration.follow(past, float(sight.book.buckets.length))
+    return found

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.forecasts.forecast import Request
+from cloud.forecasts.panel import Panel, Values
 
 #: Weeks over which the share of each weekday is measured: a quarter follows a season, and averages out single orders.
 PROFILE_WEEKS = 13
@@ -15,7 +16,7 @@ _PROFILE_PRIOR_WEEKS = 1.0
 _NEIGHBOURS = 4
 
 
-def dense(request: Request, origin: int, period_days: int) -> NDArray[np.float64]:
+def dense(request: Request, origin: int, period_days: int) -> Values:
     """The periods of a request before `origin` (an ordinal date), zero after the last one known, censored ones estimated."""
     length = max(0, (origin - request.first) // period_days)
     values = np.zeros(length)
@@ -25,7 +26,7 @@ def dense(request: Request, origin: int, period_days: int) -> NDArray[np.float64
     return uncensor(values, censored, 7 if period_days == 1 else 1)
 
 
-def uncensor(values: NDArray[np.float64], censored: NDArray[np.intp], season: int) -> NDArray[np.float64]:
+def uncensor(values: Values, censored: NDArray[np.intp], season: int) -> Values:
     """Put the mean of the nearest observed periods of the same phase in place of censored ones, where that is more.
 
     What was issued while stock was out is a lower bound of what was wanted.
@@ -43,30 +44,37 @@ def uncensor(values: NDArray[np.float64], censored: NDArray[np.intp], season: in
     return result
 
 
-def from_first_demand(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def from_first_demand(values: Values) -> Values:
     """The series without the zeros before its first demand: an item not yet sold was not an item without demand."""
     wanted = np.flatnonzero(values > 0)
     return values[wanted[0] :] if len(wanted) else values[:0]
 
 
-def together(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def together(values: Values, size: int) -> Values:
     """Sums of `size` periods, counted back from the end so that the last bucket is full; a first part bucket is dropped."""
     count = len(values) // size
     return values[len(values) - count * size :].reshape(count, size).sum(axis=1)
 
 
-def weekday_profile(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of a week's demand on each of the seven days that follow the end of a daily series; sums to 1.
+def weekday_profiles(periods: Panel, end: int) -> Values:
+    """The share of a week's demand on each of the seven days that follow column `end` of daily series, (series, 7).
 
     Shrunk towards even days by as much as single orders explain the differences (empirical Bayes, Efron and Morris 1973).
     """
-    weeks = min(PROFILE_WEEKS, len(values) // 7)
-    even = np.full(7, 1 / 7)
-    table = values[len(values) - weeks * 7 :].reshape(weeks, 7)
-    total = float(table.sum())
-    if weeks < 2 or total <= 0:
+    weeks = np.clip((end - periods.first) // 7, 0, PROFILE_WEEKS)
+    most = int(weeks.max(initial=0))
+    even = np.full((len(weeks), 7), 1 / 7)
+    if most < 2:
         return even
-    noise = float(np.sum((table - table.mean(axis=0)) ** 2)) / (7 * (weeks - 1) * weeks)  # of a weekday's mean
-    between = float(np.var(table.mean(axis=0), ddof=1))
-    kept = max(0.0, 1 - noise / between) * weeks / (weeks + _PROFILE_PRIOR_WEEKS) if between > 0 else 0.0
-    return kept * table.sum(axis=0) / total + (1 - kept) * even
+    table = periods.demand[:, end - most * 7 : end].reshape(-1, most, 7)
+    counted = np.arange(most)[None, :] >= most - weeks[:, None]
+    table = np.where(counted[:, :, None], table, 0.0)
+    some = np.maximum(weeks, 2).astype(np.float64)
+    total = table.sum(axis=1)
+    mean = total / some[:, None]
+    apart = np.where(counted[:, :, None], table - mean[:, None, :], 0.0)
+    noise = np.sum(apart**2, axis=(1, 2)) / (7 * (some - 1) * some)  # of a weekday's mean
+    between = np.var(mean, axis=1, ddof=1)
+    kept = np.maximum(0.0, 1 - noise / np.maximum(between, 1e-12)) * some / (some + _PROFILE_PRIOR_WEEKS)
+    kept = np.where((weeks >= 2) & (between > 0), kept, 0.0)[:, None]
+    return kept * total / np.maximum(total.sum(axis=1, keepdims=True), 1e-12) + (1 - kept) * even

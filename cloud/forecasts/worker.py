@@ -1,4 +1,4 @@
-"""The process in which statsforecast lives: `python -m cloud.forecasts.worker`, frames on stdin and stdout.
+"""The process in which forecasts are made: `python -m cloud.forecasts.worker`, frames on stdin and stdout.
 
 A frame is four bytes of length, little-endian, and msgpack: a Batch in, Forecasts out. It ends when its stdin ends, so
 it never outlives the program that started it.
@@ -22,11 +22,11 @@ HEAD = struct.Struct("<I")
 
 
 def answer(batch: Batch) -> Forecasts:
-    """Forecast `batch` with statsforecast in this process; the first call imports it."""
+    """Forecast `batch` in this process; the first call that has enough to learn from imports LightGBM."""
+    from cloud.forecasts.boosted import learn
     from cloud.forecasts.predict import forecast
-    from cloud.forecasts.statsforecast_adapter import point_forecasts
 
-    return forecast(batch, point_forecasts)
+    return forecast(batch, learn)
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:

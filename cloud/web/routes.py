@@ -4,6 +4,7 @@
     movements.py        /live, /movements/...   the live feed; why a number is what it is; corrections
     item.py, history.py /items/{item}           where, demand, stock, forecast, documents
     recommendations.py  /recommendations        the inbox
+    replay.py           /replay                 what the forecast would have saved
     documents.py        /documents              expected and done
     exceptions.py       /exceptions             what needs judgement
     gateways.py         /gateways               who speaks, how far behind
@@ -41,6 +42,7 @@ from cloud.web.item import item_page
 from cloud.web.movements import correct_movement, live_page, movement_page
 from cloud.web.page import HtmlRequest, html, render
 from cloud.web.recommendations import answer_recommendation, inbox_page, recommendation_page, start_cycle
+from cloud.web.replay import replay_page, start_replay
 from cloud.web.sign_in import link_page, sign_in, sign_in_page, sign_out, use_link
 from cloud.web.static import static_file
 from cloud.web.stock import freshness_strip, stock_page
@@ -60,7 +62,7 @@ def page_routes() -> list[ControllerRouterHandler]:
     pages: list[ControllerRouterHandler] = [
         stock_page, freshness_strip, live_page, movement_page, correct_movement, item_page, inbox_page, recommendation_page,
         answer_recommendation, start_cycle, documents_page, document_page, exceptions_page, answer_exception, gateways_page,
-        sign_in_page, sign_in, link_page, use_link, sign_out,
+        replay_page, start_replay, sign_in_page, sign_in, link_page, use_link, sign_out,
     ]  # fmt: skip
     handlers: Any = {UnauthorizedError: _sign_in_first, CloudError: _known, HTTPException: _framework}
     return [Router("/", route_handlers=pages, exception_handlers=handlers), static_file]

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from cloud.forecasts.classes import classify
+from cloud.forecasts.classes import CLASSES, classify
 from cloud.forecasts.forecast import Request
-from cloud.forecasts.series import dense, together, uncensor, weekday_profile
+from cloud.forecasts.panel import Panel
+from cloud.forecasts.series import dense, together, uncensor, weekday_profiles
+
+
+def class_of(quantities: list[float] | NDArray[np.float64]) -> str:
+    panel = Panel.of([np.asarray(quantities, dtype=float)])
+    return CLASSES[classify(panel, np.asarray([panel.length]))[0, 0]]
+
+
+def profile(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return weekday_profiles(Panel.of([values]), len(values))[0]
 
 
 @pytest.mark.parametrize(
@@ -23,15 +34,15 @@ from cloud.forecasts.series import dense, together, uncensor, weekday_profile
     ],
 )
 def test_each_kind_of_demand_has_its_class(quantities: list[int], expected: str) -> None:
-    assert classify(np.asarray(quantities, dtype=float)) == expected
+    assert class_of([*quantities]) == expected
 
 
 def test_the_cut_offs_are_those_of_the_paper() -> None:
     every_132 = np.zeros(132)
     every_132[np.linspace(0, 131, 100).astype(int)] = 7.0
-    assert classify(every_132) == "intermittent"  # ADI exactly 1.32
+    assert class_of(every_132) == "intermittent"  # ADI exactly 1.32
     every_132[np.flatnonzero(every_132 == 0)[0]] = 7.0
-    assert classify(every_132) == "smooth"
+    assert class_of(every_132) == "smooth"
 
 
 def test_missing_periods_are_zero_and_nothing_after_the_origin_is_read() -> None:
@@ -57,17 +68,17 @@ def test_buckets_are_counted_back_from_the_end() -> None:
 
 
 def test_the_profile_of_the_week_follows_the_days_after_the_end() -> None:
-    profile = weekday_profile(np.asarray([8.0, 2, 2, 2, 2, 0, 0] * 13))
-    assert profile.sum() == pytest.approx(1.0)
-    assert profile[0] > 3 * profile[1] > 3 * profile[5] > 0
+    shares = profile(np.asarray([8.0, 2, 2, 2, 2, 0, 0] * 13))
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares[0] > 3 * shares[1] > 3 * shares[5] > 0
 
 
 def test_single_orders_make_no_profile_of_the_week() -> None:
     drawn = np.random.default_rng(2)
     lumpy = drawn.poisson(0.1, (200, 91)) * 40.0
     raw = np.abs(lumpy.reshape(200, 13, 7).sum(axis=1) / np.maximum(lumpy.sum(axis=1), 1.0)[:, None] - 1 / 7).mean()
-    shrunk = np.mean([np.abs(weekday_profile(one) - 1 / 7) for one in lumpy])
+    shrunk = np.mean([np.abs(profile(one) - 1 / 7) for one in lumpy])
     assert shrunk < raw / 3
     busy = np.asarray([40.0, 5, 5, 5, 5, 0, 0] * 13) + drawn.poisson(2.0, 91).astype(np.float64)
-    assert weekday_profile(busy)[0] == pytest.approx(42 / 74, abs=0.06)
-    assert weekday_profile(np.asarray([3.0] * 7)).tolist() == [1 / 7] * 7
+    assert profile(busy)[0] == pytest.approx(42 / 74, abs=0.06)
+    assert profile(np.asarray([3.0] * 7)).tolist() == [1 / 7] * 7
