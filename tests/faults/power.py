@@ -22,7 +22,7 @@ from sites import DenseSite, paced
 from gateway.ledger.check import verify_ledger
 
 #: Mebibytes of the gateway's disk, and of the one that holds it and its copies.
-INNER_MIB, OUTER_MIB = 96, 1_024
+INNER_MIB, OUTER_MIB = 512, 3_072
 #: How many times faster the gateway's clock runs: more commits between two cuts.
 FACTOR = 4
 #: Seconds between two cuts, at most.
