@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 import click
 from rich.console import Console
 from rich.progress import Progress, TaskID
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -241,6 +241,9 @@ def copy_command(source: str, target: str, as_json: bool) -> None:
 
     if source == target:
         raise _Failure("SOURCE and TARGET are the same database")
+    file = make_url(source).database
+    if source.startswith("sqlite") and not Path(file or "").is_file():  # opening it would make it
+        raise _Failure(f"{source}: there is no such file; an absolute path has four slashes")
     copied, reports, broken = _run(job)
     wrong = [f"{one.site_id}: {text}" for one in reports for text in one.differences]
     if broken is not None:

@@ -60,7 +60,7 @@ def table_of(found: Situation) -> Table:
     if weekly.shape[1] < LEAST_PERIODS:
         raise BadInputError(
             f"site {found.site.id}: demand is known for {weekly.shape[1]} weeks, a replay needs {LEAST_PERIODS}; "
-            "replay an older demand file with `evercount-cloud replay`"
+            "replay an older demand file with evercount-cloud replay"
         )
     return _with_terms(found, [usable[one.item] for one in requests], [one.item for one in requests], weekly)
 

@@ -75,3 +75,11 @@ def test_a_copy_that_fails_leaves_the_target_empty(tmp_path: Path, postgres_serv
     assert "U+0000" in failed.output
     asyncio.run(spoil("good"))
     assert copy(source, target).exit_code == 0
+
+
+def test_a_mistyped_source_is_named_and_not_made(tmp_path: Path) -> None:
+    source = tmp_path / "typo.db"
+    done = CliRunner().invoke(main, ["copy-database", f"sqlite:///{source}", f"sqlite:///{tmp_path / 'new.db'}"])
+    assert done.exit_code == 2
+    assert f"{source}: there is no such file" in done.output
+    assert not source.exists()
