@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index
 
+from cloud.store import plans
 from cloud.store.columns import bytes_column, flag_column, float_column, int_column, keyed_table, metadata, text_column
 from cloud.store.decided import cycle_run, forecast, recommendation
 from cloud.store.people import api_key, audit, meta, session, sign_in_link, user, user_role
@@ -22,7 +23,10 @@ SALVAGED = "salvaged"
 
 #: `zone` IANA; `day_start`, `opens`, `closes` minutes after local midnight; `position` the arrival number of its last
 #: record; `downlink` counts changes of what the gateway is told; `holding_rate` per mille and year, `service` the cycle
-#: service in per mille that replenishment aims at, `review_days` the time between two orders.
+#: service in per mille that replenishment aims at, `review_days` the time between two orders; `value_share` the part of the
+#: goods' own cost, per mille, that an unserved demand costs besides; `country` (ISO 3166, DE or DE-BY) whose holidays count;
+#: `budget_minor` what may be ordered in seven days, `capacity_l` litres that fit, null no limit; `undo_minutes` an approved
+#: order can be taken back before it is sent.
 site = keyed_table(
     "site",
     text_column("id", key=True),
@@ -38,12 +42,19 @@ site = keyed_table(
     int_column("holding_rate", default=200),
     int_column("service", default=950),
     int_column("review_days", default=1),
+    int_column("value_share"),
+    text_column("country"),
+    int_column("budget_minor", null=True),
+    int_column("capacity_l", null=True),
+    int_column("undo_minutes", default=15),
     int_column("count_difference"),
     int_column("travel_time_s", default=60),
     int_column("created_at"),
 )
 
-#: `price_micro` is what a base unit is worth where no term says it.
+#: `price_micro` is what a base unit is worth where no term says it; `shelf_life_days` from its receipt on, null while it
+#: keeps; `volume_ml` of a base unit; `successor` takes its demand over from `discontinued_on` (ISO date) on; `like_item` is
+#: what a new item is expected to sell like.
 item = keyed_table(
     "item",
     text_column("id", key=True),
@@ -57,12 +68,27 @@ item = keyed_table(
     text_column("category"),
     int_column("price_micro"),
     text_column("currency", default="EUR"),
+    int_column("shelf_life_days", null=True),
+    int_column("volume_ml"),
+    text_column("successor"),
+    text_column("discontinued_on"),
+    text_column("like_item"),
     int_column("changed_at"),
 )
 packaging = keyed_table(
     "packaging", text_column("gtin", key=True), text_column("item"), int_column("quantity"), text_column("name")
 )
-supplier = keyed_table("supplier", text_column("id", key=True), text_column("name"), text_column("email"))
+#: An order below `freight_free_minor` costs `freight_minor` more (0: never); `url` takes purchase orders as webhooks.
+supplier = keyed_table(
+    "supplier",
+    text_column("id", key=True),
+    text_column("name"),
+    text_column("email"),
+    int_column("freight_free_minor"),
+    int_column("freight_minor"),
+    text_column("currency", default="EUR"),
+    text_column("url"),
+)
 customer = keyed_table("customer", text_column("id", key=True), text_column("name"), text_column("email"))
 
 place = keyed_table(
@@ -241,6 +267,7 @@ document = keyed_table(
     int_column("due", null=True),
     text_column("opened_by", default="cloud"),
     text_column("progress", default="waiting"),
+    int_column("arrived_at", null=True),
     int_column("opened_at"),
     int_column("changed_at"),
     text_column("actor"),
@@ -449,6 +476,6 @@ __all__ = [
     "advisory", "advisory_part", "api_key", "audit", "balance", "change_count", "command", "count_line", "customer",
     "cycle_run", "daily", "document", "document_done", "document_line", "enrolment_code", "epoch", "exception", "forecast",
     "gateway", "gateway_process", "inspection", "item", "item_stock", "lane", "lease", "ledger", "lot", "meta", "metadata",
-    "movement_line", "packaging", "parked", "place", "recommendation", "session", "sign_in_link", "site",
+    "movement_line", "packaging", "parked", "place", "plans", "recommendation", "session", "sign_in_link", "site",
     "supplier", "term", "unit", "user", "user_role",
 ]  # fmt: skip
