@@ -42,14 +42,14 @@ site = keyed_table(
     int_column("holding_rate", default=200),
     int_column("service", default=950),
     int_column("review_days", default=1),
+    int_column("count_difference"),
+    int_column("travel_time_s", default=60),
+    int_column("created_at"),
     int_column("value_share"),
     text_column("country"),
     int_column("budget_minor", null=True),
     int_column("capacity_l", null=True),
     int_column("undo_minutes", default=15),
-    int_column("count_difference"),
-    int_column("travel_time_s", default=60),
-    int_column("created_at"),
 )
 
 #: `price_micro` is what a base unit is worth where no term says it; `shelf_life_days` from its receipt on, null while it
@@ -68,12 +68,12 @@ item = keyed_table(
     text_column("category"),
     int_column("price_micro"),
     text_column("currency", default="EUR"),
+    int_column("changed_at"),
     int_column("shelf_life_days", null=True),
     int_column("volume_ml"),
     text_column("successor"),
     text_column("discontinued_on"),
     text_column("like_item"),
-    int_column("changed_at"),
 )
 packaging = keyed_table(
     "packaging", text_column("gtin", key=True), text_column("item"), int_column("quantity"), text_column("name")
@@ -267,11 +267,11 @@ document = keyed_table(
     int_column("due", null=True),
     text_column("opened_by", default="cloud"),
     text_column("progress", default="waiting"),
-    int_column("arrived_at", null=True),
     int_column("opened_at"),
     int_column("changed_at"),
     text_column("actor"),
     bytes_column("body"),
+    int_column("arrived_at", null=True),
 )
 
 #: The lines of all documents. `day` is the business day of the document's due time, else of its opening: outbound
