@@ -26,8 +26,9 @@ from cloud.api.metrics import Metrics, PushMeter, metrics_page
 from cloud.api.problems import Problem, Problems
 from cloud.api.routes import api_routes
 from cloud.config import Config
-from cloud.cycle import Forecaster, Schedule, WorkerForecaster
+from cloud.cycle import Schedule
 from cloud.errors import CloudError
+from cloud.forecasters import Forecaster, WorkerForecaster
 from cloud.ingest.routes import GATEWAY_ROUTES, GatewayPaths
 from cloud.projections import neighbours
 from cloud.projections.changes import Changes

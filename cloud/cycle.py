@@ -4,8 +4,9 @@ A cycle reads each site's demand and terms, has the series forecast that changed
 pure functions, and brings the inbox in line; everything it writes for a site is one transaction. It changes no stock and
 opens no document: that takes an answer (`recommendations/decide.py`).
 
-    demand, terms        recommendations/situation.py   (what the projections hold)
-    forecasts            forecasts/predict.py           in the worker process, where LightGBM lives
+    demand               recommendations/demand.py      (what the projections hold)
+    terms, positions     recommendations/supply.py
+    forecasts            forecasters.py, forecasts/predict.py   in a process of its own, where LightGBM lives
     order or not, why    decisions/replenishment.py
     inbox                recommendations/issue.py
 """
@@ -13,10 +14,8 @@ opens no document: that takes an answer (`recommendations/decide.py`).
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import msgspec
 from sqlalchemy import select, update
@@ -25,12 +24,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from cloud.decisions.replenishment import Candidate, Position, replenish
 from cloud.errors import BusyError, CloudError
-from cloud.forecasts import worker
+from cloud.forecasters import Forecaster, WorkerForecaster
 from cloud.forecasts.forecast import CODE_VERSION, Batch, Calibration, Forecast, Forecasts, Request, inputs_hash
 from cloud.projections.changes import Change, Changes
 from cloud.projections.exceptions import report_rests
 from cloud.recommendations.issue import Issued, issue
-from cloud.recommendations.situation import SiteSetting, Situation, arriving, positions, site_settings, situation
+from cloud.recommendations.sites import SiteSetting, arriving, site_settings
+from cloud.recommendations.situation import Situation, situation
+from cloud.recommendations.supply import positions
 from cloud.store import lanes, leases, schema
 from cloud.store.database import is_postgresql, reading, writing
 from runtime.system import Runtime
@@ -50,65 +51,6 @@ Progress = Callable[[str, int, int], None]
 
 def _silent(stage: str, done: int, total: int) -> None:
     """The progress nobody watches."""
-
-
-class Forecaster(Protocol):
-    """Something that answers batches of series."""
-
-    async def forecast(self, batch: Batch) -> Forecasts:
-        """Forecast the series of `batch`. Raises CloudError when that is not possible now."""
-        ...
-
-
-class InlineForecaster:
-    """Forecasts in this process: for tests and the command line. Imports LightGBM with the first batch that can teach it."""
-
-    async def forecast(self, batch: Batch) -> Forecasts:
-        return worker.answer(batch)
-
-
-class WorkerForecaster:
-    """Forecasts in a process of its own, started with the first batch; `close` ends it, the next batch starts another."""
-
-    def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
-        self._one = asyncio.Lock()
-
-    async def forecast(self, batch: Batch) -> Forecasts:
-        async with self._one:
-            try:
-                return await self._ask(msgspec.msgpack.encode(batch))
-            except (OSError, asyncio.IncompleteReadError) as error:
-                await self._end()
-                raise CloudError("the forecast worker ended in mid-work; its own message is in the log") from error
-            except asyncio.CancelledError:
-                await self._end()  # its half-read answer would be taken for the next one
-                raise
-
-    async def close(self) -> None:
-        """End the worker when no batch is in work."""
-        async with self._one:
-            await self._end()
-
-    async def _ask(self, packed: bytes) -> Forecasts:
-        process = self._process
-        if process is None or process.returncode is not None:
-            pipe = asyncio.subprocess.PIPE
-            command = (sys.executable, "-m", "cloud.forecasts.worker")
-            process = self._process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
-        if process.stdin is None or process.stdout is None:
-            raise OSError("the worker has no pipes")
-        process.stdin.write(worker.HEAD.pack(len(packed)) + packed)
-        await process.stdin.drain()
-        (length,) = worker.HEAD.unpack(await process.stdout.readexactly(worker.HEAD.size))
-        return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=Forecasts)
-
-    async def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
 
 
 class CycleReport(msgspec.Struct, frozen=True):

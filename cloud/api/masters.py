@@ -49,6 +49,11 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     review_days: Annotated[int, Meta(ge=1, le=365)] = 1
     count_difference: Count = 0
     travel_time_s: Annotated[int, Meta(ge=0, le=86_400)] = 60
+    value_share: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    country: Annotated[str, Meta(pattern=r"^([A-Z]{2}(-[A-Z0-9]{1,3})?)?$")] = ""
+    budget_minor: Count | None = None
+    capacity_l: Count | None = None
+    undo_minutes: Annotated[int, Meta(ge=0, le=10_080)] = 15
 
 
 class PlaceRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,6 +81,11 @@ class ItemRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     category: Text = ""
     price_micro: Count = 0
     currency: Currency = "EUR"
+    shelf_life_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+    volume_ml: Count = 0
+    successor: Text = ""
+    discontinued_on: Annotated[str, Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")] = ""
+    like_item: Text = ""
 
 
 class PackagingRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,12 +97,24 @@ class PackagingRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Text = ""
 
 
-class PartnerRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A supplier or customer."""
+class CustomerRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A customer."""
 
     id: Id
     name: Text = ""
     email: Text = ""
+
+
+class SupplierRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A supplier. An order below `freight_free_minor` costs `freight_minor` more; `url` takes orders as webhooks."""
+
+    id: Id
+    name: Text = ""
+    email: Text = ""
+    freight_free_minor: Count = 0
+    freight_minor: Count = 0
+    currency: Currency = "EUR"
+    url: Annotated[str, Meta(max_length=300, pattern=r"^(https?://[^\s\x00-\x1f]+)?$")] = ""
 
 
 class Term(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,8 +162,8 @@ MASTERS: dict[MasterName, Master] = {
     "places": Master(PlaceRow, schema.place, "site", "site_id"),
     "items": Master(ItemRow, schema.item, "all"),
     "packaging": Master(PackagingRow, schema.packaging, "all"),
-    "suppliers": Master(PartnerRow, schema.supplier),
-    "customers": Master(PartnerRow, schema.customer),
+    "suppliers": Master(SupplierRow, schema.supplier),
+    "customers": Master(CustomerRow, schema.customer),
     "terms": Master(Term, schema.term, "", "site_id"),
     "lanes": Master(Lane, schema.lane),
 }

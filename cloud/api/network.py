@@ -14,13 +14,14 @@ from sqlalchemy import select
 from cloud.api.caller import Http, caller_of
 from cloud.api.masters import (
     MASTERS,
+    CustomerRow,
     ItemRow,
     Lane,
     MasterName,
     PackagingRow,
-    PartnerRow,
     PlaceRow,
     Site,
+    SupplierRow,
     Term,
     put_masters,
 )
@@ -59,10 +60,17 @@ class Packagings(msgspec.Struct, frozen=True):
     next: str
 
 
-class Partners(msgspec.Struct, frozen=True):
-    """A page of suppliers or customers."""
+class Suppliers(msgspec.Struct, frozen=True):
+    """A page of suppliers."""
 
-    items: list[PartnerRow]
+    items: list[SupplierRow]
+    next: str
+
+
+class Customers(msgspec.Struct, frozen=True):
+    """A page of customers."""
+
+    items: list[CustomerRow]
     next: str
 
 
@@ -161,25 +169,25 @@ async def put_packaging(request: Http, data: JSONBody[Annotated[list[PackagingRo
 
 
 @get("/suppliers", operation_id="list_suppliers")
-async def list_suppliers(request: Http, cursor: Cursor = "", limit: Limit = PAGE) -> Response[Partners]:
+async def list_suppliers(request: Http, cursor: Cursor = "", limit: Limit = PAGE) -> Response[Suppliers]:
     """Suppliers."""
-    return answer(request, Partners(*await _list(request, "suppliers", cursor, limit)))
+    return answer(request, Suppliers(*await _list(request, "suppliers", cursor, limit)))
 
 
 @put("/suppliers", operation_id="put_suppliers")
-async def put_suppliers(request: Http, data: JSONBody[Annotated[list[PartnerRow], Rows]]) -> Stored:
+async def put_suppliers(request: Http, data: JSONBody[Annotated[list[SupplierRow], Rows]]) -> Stored:
     """Create or replace suppliers."""
     return await _put(request, "suppliers", data)
 
 
 @get("/customers", operation_id="list_customers")
-async def list_customers(request: Http, cursor: Cursor = "", limit: Limit = PAGE) -> Response[Partners]:
+async def list_customers(request: Http, cursor: Cursor = "", limit: Limit = PAGE) -> Response[Customers]:
     """Customers."""
-    return answer(request, Partners(*await _list(request, "customers", cursor, limit)))
+    return answer(request, Customers(*await _list(request, "customers", cursor, limit)))
 
 
 @put("/customers", operation_id="put_customers")
-async def put_customers(request: Http, data: JSONBody[Annotated[list[PartnerRow], Rows]]) -> Stored:
+async def put_customers(request: Http, data: JSONBody[Annotated[list[CustomerRow], Rows]]) -> Stored:
     """Create or replace customers."""
     return await _put(request, "customers", data)
 

@@ -15,7 +15,9 @@ from cloud.access.services import services_of
 from cloud.decisions.replenishment import Terms
 from cloud.errors import BadInputError, BusyError, NotFoundError
 from cloud.forecasts.panel import Values
-from cloud.recommendations.situation import HISTORY_DAYS, Situation, site_settings, situation
+from cloud.recommendations.demand import HISTORY_DAYS
+from cloud.recommendations.sites import site_settings
+from cloud.recommendations.situation import Situation, situation
 from cloud.replay.history import History
 from cloud.replay.replay import LEAST_PERIODS, Replay, replay
 from cloud.replay.tables import ORDER_COST, Table

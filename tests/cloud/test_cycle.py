@@ -16,14 +16,16 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from virtual import START_US, VirtualRuntime
 
-from cloud.cycle import Schedule, WorkerForecaster, run_cycle
+from cloud.cycle import Schedule, run_cycle
 from cloud.errors import BusyError, CloudError
+from cloud.forecasters import WorkerForecaster
 from cloud.forecasts.forecast import Batch, Forecast, Forecasts
 from cloud.forecasts.predict import forecast
 from cloud.projections.changes import Changes
 from cloud.recommendations.decide import Decision, decide
 from cloud.recommendations.rows import RecommendationRow, of_row, query
-from cloud.recommendations.situation import site_settings, situation
+from cloud.recommendations.sites import site_settings
+from cloud.recommendations.situation import situation
 from cloud.store import lanes, schema
 from cloud.store.database import reading, writing
 
