@@ -97,7 +97,7 @@ async def test_a_list_costs_the_same_few_queries_whatever_its_size(
                  "recommendations", "forecasts", "audit", f"units/north/{SSCC}"):  # fmt: skip
         said.clear()
         await get(headquarters, key, path)
-        reads = [one for one in said if not one.startswith("BEGIN")]
+        reads = [one for one in said if not one.startswith("BEGIN") and "change_count" not in one]
         assert len(reads) <= (4 if path == "gateways" else 3), (path, reads)
 
 
