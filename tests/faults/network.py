@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import observer
 from mounts import command
@@ -85,9 +84,7 @@ class _Play:
             url = f"http://127.0.0.1:{proxy.port}" if self._way == "proxy" else cloud.url
             site = await self._site(stack, self._folder, cloud, url)
             sound = None
-            if (
-                self._factor == 1
-            ):  # tells what the machine does from what the fault does
+            if self._factor == 1:  # tells what the machine does from what the fault does
                 other = self._folder / "sound"
                 other.mkdir()
                 apart = await self._headquarters(stack, other)
