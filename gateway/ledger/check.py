@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from gateway.errors import LedgerDamagedError
-from gateway.ledger.balances import Follower, rebuild
+from gateway.ledger.balances import Follower, base_of, rebuild, rows_after
 from gateway.ledger.checkpoint import record_for
 from gateway.ledger.migrate import versions
 from gateway.ledger.packing import unpack
@@ -75,6 +76,31 @@ def verify_ledger(path: Path, progress: Callable[[int], None] = lambda rows: Non
     except Exception as error:  # damage may put anything anywhere: it is a finding, never a traceback
         report.fault(f"the file cannot be read to its end: {error}")
     return report
+
+
+def sums_fault(connection: sqlite3.Connection, path: Path, page: int) -> Generator[None, None, str]:
+    """Where the derived tables differ from what the rows amount to, in one sentence; rests after each `page` rows, while a
+    gateway goes on writing. Finds nothing where retention cuts rows meanwhile.
+    """
+    report = Report(str(path))
+    with closing(sqlite3.connect("", isolation_level=None)) as scratch:
+        last = base = base_of(connection)
+        derived = _Derived(connection, scratch, path, report)
+        while True:
+            connection.execute("BEGIN")  # the tables and the row at which they stand, as they are together
+            try:
+                (applied,) = connection.execute("SELECT seq FROM position WHERE name = 'applied'").fetchone()
+                if base_of(connection) != base:
+                    return ""
+                for seq, body in islice(rows_after(connection, last), min(page, applied - last)):
+                    derived.apply(seq, decode(body))
+                    last = seq
+                if last >= applied:
+                    derived.compare()
+                    return "; ".join(report.faults)
+            finally:
+                connection.execute("COMMIT")
+            yield
 
 
 def rebuild_ledger(path: Path) -> None:

@@ -91,8 +91,11 @@ class LedgerFile:
         self.acknowledged = 0
         self._acknowledged_kept = 0
 
-    def open(self) -> Head:
-        """Open the file and read its state. Raises LedgerUnavailableError, LedgerCorruptError."""
+    def open(self, *, anew: bool = False) -> Head:
+        """Open the file and read its state; `anew`: make that from the rows, whatever the derived tables say.
+
+        Raises LedgerUnavailableError, LedgerCorruptError.
+        """
         try:
             connection = self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
             connection.execute("PRAGMA journal_mode = WAL")
@@ -100,11 +103,13 @@ class LedgerFile:
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             if connection.execute("PRAGMA synchronous").fetchone()[0] != 2:
                 raise LedgerUnavailableError(f"{self._path}: SQLite did not accept synchronous = FULL")
+            if anew:
+                self.doubt()
             self._read()
         except sqlite3.Error as error:
             self.drop()
             if _is_full(error) and self._make_room():
-                return self.open()
+                return self.open(anew=anew)
             raise unusable(error, f"{self._path} cannot be opened for writing: {error}") from error
         except BaseException:
             self.drop()
@@ -158,6 +163,10 @@ class LedgerFile:
         if self._connection is None:
             self.open()
         return self._state
+
+    def doubt(self) -> None:
+        """Let the next one who reads the state make it again from the rows."""
+        self.connection.execute("DELETE FROM position WHERE name = 'applied'")
 
     def drop(self) -> None:
         """Close the file and forget its state; the next use opens and reads it again."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
+from gateway.ledger.check import sums_fault
 from gateway.ledger.marker import chain_fault, pages_fault
 from gateway.ledger.migrate import DAMAGE_CODES
 from gateway.ledger.writer import LedgerWriter
@@ -34,8 +35,9 @@ T = TypeVar("T")
 
 
 class LedgerCheck:
-    """Checks every row against the chain, then every page. `checked_at` is when the whole was found good last (microseconds
-    UTC, 0: never), `fault` what is wrong. Damage is reported to the writer. `suspicion` says why somebody doubts a row.
+    """Checks every row against the chain, then every page, then the sums. `checked_at` is when the whole was found good last
+    (microseconds UTC, 0: never), `fault` what is wrong. Damage is reported to the writer. `suspicion` says why somebody
+    doubts a row.
     """
 
     def __init__(self, writer: LedgerWriter, runtime: Runtime, suspicion: Callable[[], str] = lambda: "") -> None:
@@ -61,8 +63,10 @@ class LedgerCheck:
 
     async def check(self) -> bool:
         """Check all of it once; whether it is good. What is not is reported to the writer."""
+        sums = ""
         try:
             fault = await self._rows() or await self._in_thread(self._pages)
+            sums = "" if fault else await self._sums()
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGE_CODES:
                 self._log.warning("the ledger could not be checked", error=str(error))
@@ -74,6 +78,10 @@ class LedgerCheck:
         if fault:
             self._log.error("the ledger is damaged", what=fault)
             await self._writer.report_damage(self.fault)
+            return False
+        if sums:
+            self._log.error("the ledger's sums are damaged and are made again from its rows", what=sums)
+            await self._writer.report_wrong_sums(sums)
             return False
         self.checked_at = self._runtime.now()
         self._writer.unclean = False
@@ -95,8 +103,24 @@ class LedgerCheck:
             if last is None:
                 return ""
             after, previous = last
-            taken = (self._runtime.monotonic() - begun) / 1_000_000
-            await asyncio.sleep(max(LEAST_REST_S, taken * REST))
+            await self._rest(begun)
+
+    async def _sums(self) -> str:
+        """Where the derived tables are not what the rows amount to, in one sentence."""
+        pages = sums_fault(await self._in_thread(self._open), self._writer.path, PAGE_ROWS)
+        try:
+            while True:
+                begun = self._runtime.monotonic()
+                ended, fault = await self._in_thread(lambda: _next(pages))
+                if ended:
+                    return fault
+                await self._rest(begun)
+        finally:
+            await self._in_thread(pages.close)
+
+    async def _rest(self, begun: int) -> None:
+        taken = (self._runtime.monotonic() - begun) / 1_000_000
+        await asyncio.sleep(max(LEAST_REST_S, taken * REST))
 
     # ---------------------------------------------------------------- in the checking thread
 
@@ -132,6 +156,15 @@ class LedgerCheck:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def _next(pages: Generator[None, None, str]) -> tuple[bool, str]:
+    """Go on by a page; whether that was the last one, and what it came to."""
+    try:
+        next(pages)
+    except StopIteration as ended:
+        return True, ended.value
+    return False, ""
 
 
 def _time_in(path: Path) -> int:

@@ -35,6 +35,9 @@ QUEUE_ENTRIES = 1_024
 RETRY_S = 1.0
 #: Tries at the end of the program to learn what became of a group: a service manager waits some ten seconds.
 LAST_TRIES = 3
+#: Bytes of a file whose sums are made again at once after a stop that was none: half a second of work. Those of a larger
+#: one are compared in the background.
+ANEW_BYTES = 4 << 20
 #: Seconds within which headquarters must say what it holds before a damaged ledger is recovered without knowing.
 ASK_S = 10.0
 
@@ -61,7 +64,7 @@ class LedgerWriter:
         self.committed = asyncio.Condition()
         #: how often somebody had to wait for room in the queue
         self.waited = 0
-        #: set once rows or pages were found damaged: close, and open again
+        #: set once rows, pages or sums were found damaged: close, and open again
         self.damaged = asyncio.Event()
         #: what became of the ledger when it was opened, where it was damaged
         self.recovery: Recovery | None = None
@@ -69,6 +72,8 @@ class LedgerWriter:
         self.unclean = False
         self._runtime = runtime
         self._file = file
+        #: whether it is only the derived tables that are damaged
+        self._rows_sound = False
         self._marker = RunMarker(path)
         self._executor = runtime.executor("ledger")
         self._catalogue = Catalogue()
@@ -135,7 +140,7 @@ class LedgerWriter:
         except sqlite3.Error as error:
             raise unusable(error, f"{self.path} cannot be read: {error}") from error
         prepare(self.path, epoch)
-        head = self._file.open()
+        head = self._file.open(anew=self.unclean and self.path.stat().st_size <= ANEW_BYTES)
         self._mark()
         return head
 
@@ -188,6 +193,13 @@ class LedgerWriter:
             await self.perform(lambda file: file.keep_acknowledged())  # recovery asks how far headquarters is
         self._file.damage = text
         await self._told_damage()
+
+    async def report_wrong_sums(self, text: str) -> None:
+        """The derived tables are not what the rows amount to: stop writing; the next `open` makes them again."""
+        await self.perform(lambda file: file.doubt())
+        self._file.damage = text
+        self._rows_sound = True
+        self.damaged.set()
 
     def set_catalogue(self, catalogue: Catalogue) -> None:
         """What headquarters told the site, from the next intent on."""
@@ -407,7 +419,7 @@ class LedgerWriter:
     def _close_file(self) -> None:
         self._file.close()
         with contextlib.suppress(OSError):  # then the next start looks closer, no more
-            if self._file.damage:
+            if self._file.damage and not self._rows_sound:
                 self._marker.set(self._file.damage)
             elif not self._file.fault and not self.unclean:
                 self._marker.clear()

@@ -461,5 +461,34 @@ async def test_damage_in_the_middle_stops_the_writer_and_the_next_open_recovers(
     assert verify_ledger(path).ok
 
 
+@pytest.mark.parametrize("killed_before", [False, True])
+async def test_a_flipped_bit_in_a_sum_is_found_and_the_sums_are_made_again(
+    tmp_path: Path, runtime: VirtualRuntime, killed_before: bool
+) -> None:
+    path = tmp_path / "ledger.db"
+    writer = await LedgerWriter.open(path, runtime, simple_post)
+    await writer.submit_many([crossing(number) for number in range(1_200)])
+    await writer.close()
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("UPDATE balance SET quantity = quantity + 64 WHERE place = 'dock'").rowcount
+        other.commit()
+    if killed_before:
+        path.with_name("ledger.db.running").touch()
+    writer = await LedgerWriter.open(path, runtime, simple_post)
+    if not killed_before:  # a clean stop is believed until the next check
+        assert not verify_ledger(path).ok
+        assert not await LedgerCheck(writer, runtime).check()
+        assert writer.damaged.is_set()
+        with pytest.raises(LedgerUnavailableError, match="derived table for balance"):
+            await writer.submit(crossing(5_000))
+        await writer.close()
+        writer = await LedgerWriter.open(path, runtime, simple_post)
+    assert writer.recovery is None  # not a row is moved, nothing begins a new epoch
+    assert await LedgerCheck(writer, runtime).check()
+    await writer.submit(crossing(5_000))
+    await writer.close()
+    assert verify_ledger(path).ok
+
+
 def test_canonical_bytes_are_what_is_compared(killed: Path, truth: list[tuple[bytes, bytes]]) -> None:
     assert all(encode(decode(body)) == body for body, _ in truth)
