@@ -16,21 +16,26 @@ from vocabulary.wire import Conflict, Head
 
 @dataclass(slots=True)
 class Branch:
-    """An epoch's head here. `left`: rows of its parent behind the one that it grew from, told once, when it was made.
-    `salvaged`: a dead card's rows, kept without effect."""
+    """An epoch's head here, and the row from which it grew. `left`: rows of its parent behind that one, told once, when it
+    was made. `salvaged`: a dead card's rows, kept without effect."""
 
     epoch: int
     seq: int
     hash: bytes
     left: int = 0
     salvaged: bool = False
+    parent_epoch: str = ""
+    parent_seq: int = 0
 
 
 async def find_branch(conn: AsyncConnection, site_id: str, epoch: int) -> Branch | None:
     """The head of `epoch`, or None when nothing of it has arrived."""
     e = schema.epoch.c
-    row = (await conn.execute(select(e.seq, e.hash, e.salvaged).where(e.site_id == site_id, e.epoch == epoch))).first()
-    return None if row is None else Branch(epoch, row.seq, row.hash, salvaged=row.salvaged)
+    columns = (e.seq, e.hash, e.salvaged, e.parent_epoch, e.parent_seq)
+    row = (await conn.execute(select(*columns).where(e.site_id == site_id, e.epoch == epoch))).first()
+    if row is None:
+        return None
+    return Branch(epoch, row.seq, row.hash, 0, row.salvaged, row.parent_epoch, row.parent_seq)
 
 
 async def open_branch(conn: AsyncConnection, batch: Batch, now: int, *, salvaged: bool = False) -> Branch | Conflict:
@@ -61,6 +66,7 @@ async def open_branch(conn: AsyncConnection, batch: Batch, now: int, *, salvaged
                 trunk.hash.hex() if trunk else genesis(epoch_of(parent_epoch)).hex(),
             )
         branch.seq, branch.hash = parent_seq, parent_hash
+        branch.parent_epoch, branch.parent_seq = parent_epoch, parent_seq
         trunk = await find_branch(conn, site_id, epoch_of(parent_epoch))
         branch.left = max(0, trunk.seq - parent_seq) if trunk and not salvaged else 0
     e = schema.epoch.c
@@ -99,6 +105,26 @@ async def fits(conn: AsyncConnection, batch: Batch, branch: Branch) -> Conflict 
         if known != batch.hashes[shared - first]:
             return Conflict("fork", "a row differs from the one that is here", 409, *expected)
     return None
+
+
+async def repeated(conn: AsyncConnection, batch: Batch, branch: Branch) -> frozenset[int]:
+    """The rows of a push, by seq, that its epoch's parent holds behind the row from which the epoch grew: the same movement or
+    count, byte for byte, which a gateway recorded again without knowing that it had arrived here already.
+
+    What is recorded again comes first in an epoch, so it stands no further on than the parent reached.
+    """
+    if not branch.parent_epoch:
+        return frozenset()
+    site_id, parent = batch.header.site, epoch_of(branch.parent_epoch)
+    trunk = await find_branch(conn, site_id, parent)
+    if trunk is None or trunk.seq <= branch.parent_seq or batch.header.first_seq > trunk.seq:
+        return frozenset()
+    row = schema.ledger.c
+    left = select(row.body).where(
+        row.site_id == site_id, row.epoch == parent, row.seq > branch.parent_seq, row.kind.in_(("movement", "count"))
+    )
+    known = set((await conn.execute(left)).scalars())
+    return frozenset(seq for seq, body in enumerate(batch.bodies, batch.header.first_seq) if body in known)
 
 
 async def hash_at(conn: AsyncConnection, site_id: str, epoch: int, seq: int) -> bytes | None:

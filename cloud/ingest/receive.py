@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from cloud.errors import BadInputError, DeniedError, TooLargeError
 from cloud.ingest.alarms import REFUSALS, branched, instance_spoke, push_passed, push_refused
 from cloud.ingest.batch import Batch, read_batch
-from cloud.ingest.epochs import Branch, fits, open_branch
+from cloud.ingest.epochs import Branch, fits, open_branch, repeated
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.changes import Change, Changes
 from cloud.projections.parked import Parked, digest, no_effect, occurred_at, park
@@ -104,8 +104,9 @@ class Receiver:
             position: int = site["position"]
             stored = len(batch.bodies) - fresh
             if stored > 0:
-                await _store_rows(conn, batch, decoded, fresh, position, now)
-                await _derive(conn, context, batch, decoded, fresh, position, now, careful=careful)
+                again = await repeated(conn, batch, branch)
+                await _store_rows(conn, batch, decoded, fresh, position, now, again)
+                await _derive(conn, context, batch, decoded, fresh, position, now, again, careful=careful)
                 branch.seq, branch.hash = batch.last_seq, batch.hashes[-1]
                 downlink = site["downlink"] + (1 if context.downlink_changed else 0)
                 await conn.execute(
@@ -123,8 +124,15 @@ class Receiver:
 
 
 async def _store_rows(
-    conn: AsyncConnection, batch: Batch, decoded: Sequence[Record | str], fresh: int, position: int, now: int
+    conn: AsyncConnection,
+    batch: Batch,
+    decoded: Sequence[Record | str],
+    fresh: int,
+    position: int,
+    now: int,
+    again: frozenset[int],
 ) -> None:
+    """Keep the new rows; those `again` (seq) without effect, for they arrived in another epoch before."""
     site_id, first = batch.header.site, batch.header.first_seq
     rows: list[lanes.Row] = []
     parked: list[Parked] = []
@@ -136,7 +144,8 @@ async def _store_rows(
         else:
             at = occurred_at(record) or now
         position += 1
-        rows.append((site_id, batch.epoch, first + index, position, kind_of(body), at, now, body, batch.hashes[index]))
+        kind = schema.SALVAGED if first + index in again else kind_of(body)
+        rows.append((site_id, batch.epoch, first + index, position, kind, at, now, body, batch.hashes[index]))
     await lanes.append(conn, schema.ledger, rows)
     await park(conn, site_id, parked, now)
 
@@ -149,15 +158,16 @@ async def _derive(
     fresh: int,
     position: int,
     now: int,
+    again: frozenset[int],
     *,
     careful: bool,
 ) -> None:
-    """Project the new rows; `careful`: one at a time, parking those whose effect cannot be computed."""
+    """Project the new rows but those `again`; `careful`: one at a time, parking those whose effect cannot be computed."""
     first = batch.header.first_seq
     rows = [
         Arrived(batch.epoch, first + index, position + 1 + index - fresh, now, record)
         for index, record in enumerate(decoded)
-        if index >= fresh and not isinstance(record, str)
+        if index >= fresh and not isinstance(record, str) and first + index not in again
     ]
     if not careful:
         await project(conn, site, rows)

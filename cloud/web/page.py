@@ -92,6 +92,9 @@ async def read_form(request: HtmlRequest, kind: type[T]) -> T:
     """The struct that a form sends; empty fields count as absent. Raises BadInputError naming the field."""
     form = await request.form()
     values = {name: str(value).strip() for name, value in form.items() if name != CSRF_FIELD}
+    for name, value in values.items():
+        if "\x00" in value:  # PostgreSQL stores every other character
+            raise BadInputError(f"{name}: it holds the character U+0000; take it out")
     return read_fields({name: value for name, value in values.items() if value}, kind)
 
 
@@ -190,14 +193,15 @@ def sheet(name: str, head: Sequence[str], rows: Iterable[Sequence[Cell]], follow
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(head)
-    writer.writerows([[_harmless(cell) for cell in row] for row in rows])
+    writer.writerows([[harmless(cell) for cell in row] for row in rows])
     headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
     if following:
         headers["link"] = f'<{following}>; rel="next"'
     return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _harmless(cell: Cell) -> Cell:
+def harmless(cell: Cell) -> Cell:
+    """A cell that no spreadsheet takes for a formula."""
     if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + cell
     return cell

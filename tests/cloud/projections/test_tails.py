@@ -112,6 +112,32 @@ async def found(hq: Headquarters) -> Any:
     return units, [row for row in balances if row[3] or row[4]]
 
 
+async def recorded_again(path: Path) -> Any:
+    """A gateway that lost rows and could not ask what had arrived records the later ones again, in an epoch of its own."""
+    common, tail, _, _ = fork("again", False)
+    later = moved(UNITS[0], DOCK, BIN, NOW + 400 * MINUTE)
+    async with open_headquarters(path, VirtualRuntime()) as hq:
+        await hq.add_site()
+        gateway = await hq.add_gateway()
+        gateway.record(*common, *tail)
+        await gateway.push()
+        before = await found(hq)
+        again = Tail(gateway, 99, [*tail[2:], later], len(common))
+        await again.push(3)
+        await again.push(len(tail) - 5)
+        assert await found(hq) == before
+        await again.push(100)
+        assert await found(hq) != before
+        kinds = await hq.rows(schema.ledger, "epoch", "seq", "kind")
+    return [kind for epoch, _, kind in sorted(kinds) if epoch == 99]
+
+
+def test_what_is_recorded_again_counts_once(tmp_path: Path) -> None:
+    kinds = run(lambda: recorded_again(tmp_path / "cloud.db"))
+    assert kinds.count("movement") == 1
+    assert kinds[-1] == "movement"
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_corrected_times_come_out_the_same_when_derived_anew(tmp_path: Path, seed: int) -> None:
     common, trunk, branch, _ = fork(f"tails {seed}", True)

@@ -201,6 +201,7 @@ async def test_deciding_an_exception_is_a_command_to_its_site(network: Network, 
         assert text in page
     form = {"site": "north", "kind": "no-document", "subject": subject, "state": "decided", "back": "/exceptions"}
     assert (await maria.post("/exceptions", data=form)).status_code == 400
+    assert (await maria.post("/exceptions", data=form | {"reason": "a\x00b"})).status_code == 400
     answer = await maria.post("/exceptions", data=form | {"reason": "the notice came by mail"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/exceptions")
     [[body]] = await network.headquarters.rows(schema.command, "body")
