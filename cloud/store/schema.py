@@ -16,7 +16,8 @@ from cloud.store.decided import cycle_run, forecast, recommendation
 from cloud.store.people import api_key, audit, meta, session, sign_in_link, user, user_role
 from cloud.store.processes import change_count, lease
 
-#: Stands for the kind of a record in the rows of a salvaged card: nothing that is derived from records sees them.
+#: Stands for the kind of a record that is kept without effect, of a salvaged card or recorded twice: nothing that is derived
+#: from records sees it.
 SALVAGED = "salvaged"
 
 # --------------------------------------------------------------------------------------------------- network: facts
