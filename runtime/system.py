@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 import ssl
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Protocol
@@ -77,7 +78,7 @@ class SystemRuntime:
         return self._clock.now()
 
     def monotonic(self) -> int:
-        return int(asyncio.get_running_loop().time() * 1_000_000)
+        return int(time.monotonic() * self._clock.factor * 1_000_000)  # the time of the loop, and in every thread too
 
     def clock_synchronised(self) -> bool:
         """A clock that the environment makes up is right by decree."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from ledger_help import crossing
 from virtual import START_US, VirtualRuntime
 
@@ -15,6 +16,7 @@ from gateway.health.timekeeping import FILE, PATIENCE_US, STEPPED, UNTRUSTED, Ti
 from gateway.ledger.store import LedgerReader
 from gateway.ledger.writer import LedgerWriter
 from gateway.transactions.intents import Moved, SeenUnit
+from runtime import SystemRuntime
 from vocabulary.exception import ExceptionRecord
 from vocabulary.movement import Movement
 from vocabulary.records import ClockRecord, Record, decode
@@ -93,6 +95,29 @@ def wrong(runtime: VirtualRuntime, offset: int, synchronised: bool = False) -> V
 
 
 BATTERY_LESS = -START_US  # the wall clock begins at 1970
+
+
+class SteppedRuntime(SystemRuntime):
+    """The real runtime, whose wall clock is set while it runs."""
+
+    offset_us, synchronised = -DAY, False
+
+    def now(self) -> int:
+        return super().now() + self.offset_us
+
+    def clock_synchronised(self) -> bool:
+        return self.synchronised
+
+
+@pytest.mark.real
+async def test_a_step_is_recorded_by_the_real_writing_thread(tmp_path: Path) -> None:
+    runtime = SteppedRuntime()
+    async with box(runtime, tmp_path) as one:  # type: ignore[arg-type]
+        await one.move()
+        runtime.offset_us, runtime.synchronised = 0, True
+        await one.keeper.look()
+        (clock,) = [record for record in (await one.records()).values() if isinstance(record, ClockRecord)]
+        assert abs(clock.shift - DAY) < SECOND
 
 
 async def test_a_boot_in_1970_is_corrected_to_the_second_when_trust_arrives(
