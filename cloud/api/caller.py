@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,8 +45,10 @@ class Caller:
         self.services.changes.publish(Change(site_id, kinds, 0, self.services.runtime.now()))
 
 
-def caller_of(request: Http, permission: Permission, site_id: str | None = None) -> Caller:
-    """The caller, who may do that at `site_id` ("" = network-wide, None = at some site).
+def caller_of(
+    request: Http, permission: Permission, site_id: str | None = None, body: Sequence[str] = ("application/json",)
+) -> Caller:
+    """The caller, who may do that at `site_id` ("" = network-wide, None = at some site); `body` are the content types taken.
 
     Raises UnauthorizedError, RateLimitedError, DeniedError, NotFoundError (a site that the caller may not know of).
     """
@@ -56,6 +58,6 @@ def caller_of(request: Http, permission: Permission, site_id: str | None = None)
         principal.require(permission, site_id)
     elif not principal.may_somewhere(permission):
         principal.require(permission, "")
-    if request.method in ("POST", "PUT") and not request.headers.get("content-type", "").startswith("application/json"):
-        raise BadInputError("send the body as application/json")
+    if request.method in ("POST", "PUT") and not request.headers.get("content-type", "").startswith(tuple(body)):
+        raise BadInputError(f"send the body as {' or '.join(body)}")
     return Caller(principal, services, services.runtime.now())

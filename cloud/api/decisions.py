@@ -8,11 +8,11 @@ from litestar.params import FromPath, JSONBody
 from sqlalchemy import select
 
 from cloud.api.caller import Http, caller_of
-from cloud.api.masters import Id, Text
 from cloud.api.paging import PAGE, Cursor, Filter, Limit, StateFilter, answer, page_of
 from cloud.cycle import CycleReport
 from cloud.errors import NotFoundError
 from cloud.ingest.judgement import judge
+from cloud.inputs.masters import Id, Text
 from cloud.recommendations.decide import Decision, decide
 from cloud.recommendations.rows import RecommendationRow, find
 from cloud.store import schema

@@ -16,11 +16,12 @@ from sqlalchemy import select
 from cloud.access.http import principal_of
 from cloud.access.principal import Permission
 from cloud.api.caller import Caller, Http, caller_of
-from cloud.api.order_entry import DocumentEntry, enter, revise
 from cloud.api.paging import PAGE, Cursor, Filter, Limit, StateFilter, TypeFilter, answer, page_of
 from cloud.errors import NotFoundError
+from cloud.inputs.order_entry import DocumentEntry, enter, revise
 from cloud.projections.changes import Change
 from cloud.projections.documents import read_document
+from cloud.recommendations.purchases import shown_to_partners
 from cloud.store import lanes, schema
 from cloud.store.database import lock_sites
 from vocabulary.document import Document, DocumentState, LineProgress, progress_of
@@ -95,6 +96,8 @@ async def list_documents(
         caller.principal.scope(d.c.site_id, _any_of(caller))
     )
     partner = caller.principal.partner or partner
+    if caller.principal.partner:
+        query = query.where(shown_to_partners(caller.now))
     for column, value in (
         (d.c.site_id, site),
         (d.c.type, type_),
@@ -119,9 +122,10 @@ async def _detail(caller: Caller, site: str, document_id: str) -> DocumentDetail
     d, done = schema.document, schema.document_done.c
     async with caller.reading() as conn:
         columns = [d.c[name] for name in DocumentRow.__struct_fields__]
-        found = (
-            await conn.execute(select(*columns, d.c.body).where(d.c.site_id == site, d.c.id == document_id))
-        ).first()
+        query = select(*columns, d.c.body).where(d.c.site_id == site, d.c.id == document_id)
+        if caller.principal.partner:
+            query = query.where(shown_to_partners(caller.now))
+        found = (await conn.execute(query)).first()
         if found is None or (caller.principal.partner and found.partner != caller.principal.partner):
             raise NotFoundError(f"site {site} has no document {document_id} that you may see")
         lines = await lanes.select_in(conn, (done.line, done.quantity), site, done.document, [document_id])

@@ -10,12 +10,12 @@ from sqlalchemy import ColumnElement, select, update
 from cloud.access import accounts
 from cloud.access.principal import Role
 from cloud.api.caller import Http, caller_of
-from cloud.api.masters import Id, Text
 from cloud.api.paging import PAGE, Cursor, Filter, Limit, answer, page_of
 from cloud.errors import NotFoundError
 from cloud.ingest import commands
 from cloud.ingest.enrolment import CODE_LIFE_US, make_code
 from cloud.ingest.fleet import GatewayState, read_fleet
+from cloud.inputs.masters import Id, Text
 from cloud.store import audit, schema
 from vocabulary.wire import BalanceLine, OpeningStock
 

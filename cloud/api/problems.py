@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from cloud.errors import (
     BadInputError,
+    BadRowsError,
     BusyError,
     CloudError,
     ConflictError,
@@ -44,12 +45,14 @@ _PASSING = ("08", "40", "53", "55", "57")
 _UNTEXT = frozenset({"22021", "22P05"})
 _TITLES = {status: (name, title) for _, status, name, title in _PROBLEMS} | {
     405: ("method-not-allowed", "This method is not offered here"),
+    422: ("bad-rows", "Rows of the file are wrong"),
     500: ("internal", "Something went wrong here"),
 }
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An RFC 9457 problem document. `fields` names each field that is wrong, and why."""
+    """An RFC 9457 problem document. `fields` names each field that is wrong, and why; of
+    several rows with its `line`."""
 
     type: str
     title: str
@@ -80,7 +83,9 @@ class Problems:
             headers["www-authenticate"] = "Bearer"
         if isinstance(error, BusyError):
             headers["retry-after"] = str(error.retry_after)
-        return problem(status, str(error), headers)
+        rows = error.rows if isinstance(error, BadRowsError) else ()
+        fields = [{"line": str(row.line), "field": row.field, "message": row.text} for row in rows]
+        return problem(status, str(error), headers, fields)
 
     def framework(self, request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
         """An error of the framework: no such path, a parameter out of bounds."""

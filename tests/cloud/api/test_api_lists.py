@@ -150,10 +150,10 @@ async def test_bad_rows_are_named_and_none_is_stored(headquarters: Headquarters,
     ]
     answer = await headquarters.client.put("/api/v1/packaging", json=rows, headers=key)
     assert answer.status_code == 400
-    assert "row 2: gtin 09506000134353" in answer.json()["detail"]
+    assert "row 2: gtin: 09506000134353" in answer.json()["detail"]
     assert (await get(headquarters, key, "packaging"))["items"] == []
     answer = await headquarters.client.put("/api/v1/packaging", json=[rows[0] | {"item": "Z"}], headers=key)
-    assert "item Z is not known" in answer.json()["detail"]
+    assert "item: Z is not known" in answer.json()["detail"]
 
 
 async def test_a_new_time_zone_moves_demand_to_other_days(headquarters: Headquarters, key: dict[str, str]) -> None:

@@ -41,7 +41,7 @@ async def propose(headquarters: Headquarters, name: str = "REC-1", quantity: int
 async def gateway(headquarters: Headquarters) -> Gateway:
     key = await headquarters.key("owner")
     for kind, rows in {
-        "sites": [{"id": "north", "zone": "Europe/Berlin"}],
+        "sites": [{"id": "north", "zone": "Europe/Berlin", "undo_minutes": 0}],
         "items": [{"id": "A", "name": "Apples"}],
         "suppliers": [{"id": "acme"}, {"id": "other"}],
         "terms": [{"site_id": "north", "item": "A", "supplier": "acme", "price_micro": 1_250_000}],

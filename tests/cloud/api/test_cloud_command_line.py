@@ -48,7 +48,7 @@ def test_from_nothing_to_a_verified_site(folder: Path) -> None:
     (folder / "items.csv").write_text("id,name,lot\nA,Äpfel,true\nB,Bolts,\n", encoding="utf-8-sig")
     good(folder, "import", "sites", str(folder / "sites.csv"))
     assert json.loads(good(folder, "import", "items", str(folder / "items.csv"), "--dry-run", "--json")) == {
-        "kind": "items", "rows": 2, "stored": 0,
+        "kind": "items", "rows": 2, "stored": 0, "errors": [],
     }  # fmt: skip
     good(folder, "import", "items", str(folder / "items.csv"))
     (folder / "orders.csv").write_text("site,order,item,quantity,due\nnorth,SO-1,A,3,2026-03-29\nnorth,SO-1,B,2,\n")
@@ -78,9 +78,9 @@ def test_from_nothing_to_a_verified_site(folder: Path) -> None:
         ("sites", "id,day_start\nnorth,ten\n", "file.csv:2: day_start"),
         ("sites", "id,name\nnorth\n", "file.csv:2: the row has more or fewer cells"),
         ("sites", "", "holds no rows"),
-        ("places", "site_id,id,kind\nnowhere,bin-1,bin\n", "row 1: site_id nowhere is not known"),
+        ("places", "site_id,id,kind\nnowhere,bin-1,bin\n", "file.csv:2: site_id: nowhere is not known"),
         ("places", "site_id,id,kind\nnowhere,bin-1,box\n", "file.csv:2: kind"),
-        ("stock", "site,place,item,quantity\nnowhere,bin-1,A,3\n", "site nowhere is not known"),
+        ("stock", "site,place,item,quantity\nnowhere,bin-1,A,3\n", "item: A is not known; add it to items first"),
     ],
 )
 def test_bad_files_are_refused_in_one_sentence(folder: Path, kind: str, text: str, said: str) -> None:

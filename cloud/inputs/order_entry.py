@@ -10,12 +10,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.access.principal import Principal
-from cloud.api.masters import Id, Text
 from cloud.errors import BadInputError, ConflictError, DeniedError, NotFoundError
 from cloud.ingest.downlink import touch
+from cloud.inputs.masters import Id, Text
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.daily import DailyChanges
 from cloud.projections.documents import read_document, store_document
+from cloud.recommendations.orders import tell_change
 from cloud.store import audit, lanes, schema
 from runtime import Runtime
 from vocabulary.document import Document, DocumentLine, DocumentState, DocumentType, ExpectedUnit
@@ -115,6 +116,8 @@ async def revise(
         document = await _document(conn, principal, entry, document_id)
     document = msgspec.structs.replace(document, revision=before.revision + 1)
     await _store(conn, runtime, principal, site_id, document, f"document.{'revise' if entry else state}")
+    if document.type == "expected-receipt":  # the supplier of an order that went out from here learns of it
+        await tell_change(conn, site_id, document, runtime.now())
 
 
 async def _store(
