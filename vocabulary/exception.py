@@ -33,6 +33,8 @@ ExceptionKind = Literal[
     "clock",                    # the gateway's clock is not synchronised, or was stepped
     "gateway-clone",            # a restored image, or two gateways with one identity
     "late-return",              # goods came back whose shipment the gateway has forgotten
+    "order-not-sent",           # a purchase order did not reach its supplier
+    "order-answer",             # a supplier refused an order, or promised it later or less
 ]  # fmt: skip
 
 ExceptionState = Literal["open", "assigned", "snoozed", "decided"]

@@ -97,20 +97,23 @@ def stockout_risk(item: Economics, stockout_value: float) -> float:
     return float(stockout_risks(holding, rate, line_size, lot, item.review, stockout_value))
 
 
-def stockout_value(items: Sequence[Economics], service: float) -> float:
+def stockout_value(items: Sequence[Economics], service: float, shares: Values | None = None) -> float:
     """The value of one unserved demand at which the items' cycle service is `service` on average: the one slider.
 
-    Found by bisection; 0 where there are no items. A service outside what the bounds allow gives the nearest value.
+    `shares` is what each item's demand costs besides (`unserved_values` with a value of 0). Found by bisection; 0 where there
+    are no items. A service outside what the bounds allow gives the nearest value.
     """
-    moving = [item for item in items if item.rate > 0]
+    moving = [place for place, item in enumerate(items) if item.rate > 0]
     if not moving:
         return 0.0
-    holding, rate, line_size, lot, review = np.asarray(moving, dtype=np.float64).T
+    holding, rate, line_size, lot, review = np.asarray([items[place] for place in moving], dtype=np.float64).T
+    besides = np.zeros(len(moving)) if shares is None else shares[moving]
     cycle_lot = np.maximum(lot, review * rate)  # each item may have a review of its own
     low, high = math.log(_LEAST_VALUE), math.log(_MOST_VALUE)
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        risk = float(stockout_risks(holding, rate, line_size, cycle_lot, 0.0, math.exp(middle)).mean())
+        value = math.exp(middle) + besides
+        risk = float(stockout_risks(holding, rate, line_size, cycle_lot, 0.0, value).mean())
         low, high = (middle, high) if 1 - risk < service else (low, middle)
     return math.exp(high)
 

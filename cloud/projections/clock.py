@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.projections import arrivals
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.daily import DAILY_FLOWS, EMPTY_MINUTES, DailyChanges
 from cloud.projections.flows import stock_change
@@ -36,7 +37,7 @@ async def named_rows(conn: AsyncConnection, site_id: str, epoch: int, record: Cl
 
 async def redate(conn: AsyncConnection, site_id: str, days: BusinessDays, epoch: int, record: ClockRecord) -> None:
     """Shift the derived times of the rows that `record` names, with all that follows from them: the days of their flows,
-    the minutes without stock, the times of units, counts, inspections and exceptions. Stored bytes stay as they are."""
+    the minutes without stock, the times of units, counts, inspections, exceptions, arrivals. Stored bytes stay as they are."""
     rows = await named_rows(conn, site_id, epoch, record)
     line, shift = schema.movement_line.c, record.shift
     named = select(schema.ledger.c.position).where(rows)
@@ -44,18 +45,22 @@ async def redate(conn: AsyncConnection, site_id: str, days: BusinessDays, epoch:
     daily = DailyChanges()
     items: dict[str, None] = {}
     moved = await conn.execute(
-        select(line.item, line.occurred_at, line.flow, line.flow_quantity)
+        select(line.item, line.occurred_at, line.flow, line.flow_quantity, line.document)
         .where(lines)
         .order_by(line.position, line.line)
     )
-    for item, occurred_at, flow, quantity in moved:
+    documents: dict[str, None] = {}
+    for item, occurred_at, flow, quantity, document in moved:
         items[item] = None
         if flow in DAILY_FLOWS:
             daily.add(item, days.day(occurred_at), flow, -quantity)
             daily.add(item, days.day(occurred_at + shift), flow, quantity)
+        if document:
+            documents[document] = None
     await _redate_reports(conn, site_id, rows, shift)
     await conn.execute(update(schema.movement_line).where(lines).values(occurred_at=line.occurred_at + shift))
     await conn.execute(update(schema.ledger).where(rows).values(occurred_at=schema.ledger.c.occurred_at + shift))
+    await arrivals.derive_moved(conn, site_id, documents)
     names = list(items)
     for start in range(0, len(names), ITEMS):
         await _restate(conn, site_id, days, names[start : start + ITEMS], daily)

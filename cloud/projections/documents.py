@@ -16,6 +16,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.errors import ConflictError
+from cloud.projections import arrivals
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.daily import ORDERED, DailyChanges
 from cloud.store import lanes, schema
@@ -90,6 +91,8 @@ async def store_document(
     done = await _done(conn, site_id, [document.id])
     progress = progress_of(document, done.get(document.id, {}))
     await conn.execute(update(schema.document).where(*key).values(progress=progress.state))
+    if document.id in done:  # a revision may name other items, and goods may come before their document
+        await arrivals.derive(conn, site_id, [document.id])
 
 
 async def _change_lines(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.projections import clock, documents, reports, transfers, units
+from cloud.projections import arrivals, clock, documents, reports, transfers, units
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.daily import DAILY_FLOWS, DailyChanges
 from cloud.projections.exceptions import late_returns, report_late_return
@@ -109,6 +109,7 @@ async def _run(conn: AsyncConnection, site: Site, rows: Sequence[Arrived]) -> No
         for row, came_back in returned:
             await report_late_return(conn, site.id, came_back, row.received_at, row.seq)
     await lanes.add(conn, schema.daily, list(changes.daily.rows(site.id)))
+    await arrivals.follow(conn, site.id, changes.lines)
     if changes.stock.done:
         told = await documents.advance(conn, site.id, changes.stock.done, rows[-1].received_at, live=site.live)
         site.downlink_changed = site.downlink_changed or told

@@ -12,6 +12,7 @@ from sqlalchemy import Table, delete, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.projections import arrivals
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.clock import named_rows
 from cloud.projections.daily import DAILY_FLOWS, ORDERED, DailyChanges
@@ -25,6 +26,9 @@ from vocabulary import chain, records
 
 #: Records derived in one go: bounds memory.
 STEP = 1_000
+
+#: The column of the documents that follows from the ledger, and all others.
+ARRIVED = (schema.document, tuple(set(schema.document.columns.keys()) - {"site_id", "id", "arrived_at"}))
 
 #: Tables that follow from the ledger alone, and the columns that do not (times of receipt).
 DERIVED: tuple[tuple[Table, tuple[str, ...]], ...] = (
@@ -61,7 +65,8 @@ async def verify_site(
     differences = await _check_chains(conn, site_id)
     if differences:  # nothing right can be derived from rows that were changed
         return Report(site_id, site["position"], tuple(differences))
-    before = {table.name: await _digest(conn, table, site_id, without) for table, without in DERIVED}
+    derived = (*DERIVED, ARRIVED)
+    before = {table.name: await _digest(conn, table, site_id, without) for table, without in derived}
     rebuilt = await rebuild_site(conn, site_id, days, site["position"], told)
     if rebuilt.refused:
         one = rebuilt.refused[0]
@@ -71,7 +76,7 @@ async def verify_site(
         )
     if rebuilt.applied:
         differences.append(f"parked records that this version can apply: {rebuilt.applied}")
-    for table, without in DERIVED:
+    for table, without in derived:
         if before[table.name] != await _digest(conn, table, site_id, without):
             differences.append(f"table {table.name} differs from what the ledger gives")
     if rebuilt.records != site["position"]:
@@ -97,6 +102,7 @@ async def rebuild_site(
     """
     for table, _ in DERIVED:
         await conn.execute(delete(table).where(table.c.site_id == site_id))
+    await arrivals.forget(conn, site_id)
     await _demand_of_documents(conn, site_id)
     c, position, result = schema.ledger.c, 0, Rebuilt()
     parked = await read_parked(conn, site_id)

@@ -106,6 +106,8 @@ def _row(proposal: Proposal, now: int) -> lanes.Row:
         forecast=proposal.forecast,
         reasons=proposal.reasons,
         effects=(proposal.effect,),
+        worth=proposal.worth,
+        basis=proposal.basis,
     )
     values: dict[str, lanes.Value] = {
         "site_id": proposal.site,

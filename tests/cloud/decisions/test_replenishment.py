@@ -41,7 +41,7 @@ def forecast(rate: float = 10.0, item: str = "screw", **changes: object) -> Fore
 def proposal(
     position: Position, terms: Terms = TERMS, made: Forecast | None = None, policy: Policy | None = None
 ) -> Proposal | None:
-    found = replenish([Candidate(made or forecast(), terms, position)], policy or Policy(), TODAY)
+    found = replenish([Candidate(made or forecast(), terms, position)], policy or Policy(), TODAY).proposals
     return found[0] if found else None
 
 
@@ -149,7 +149,7 @@ def test_a_dearer_item_is_kept_at_a_lower_service() -> None:
     dear = Candidate(forecast(item="dear"), msgspec.structs.replace(TERMS, price_micro=50_000_000), Position(0))
     service = {
         one.item: next(reason.numbers["service"] for reason in one.reasons if "service" in reason.numbers)
-        for one in replenish([cheap, dear], Policy(), TODAY)
+        for one in replenish([cheap, dear], Policy(), TODAY).proposals
     }
     assert float(service["cheap"]) > 0.95 > float(service["dear"])
 

@@ -1,0 +1,35 @@
+"""The decisions about one site: what they rest on is read in the transaction that issues what comes out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from cloud.decisions.replenishment import Candidate, Keeping, Position, Replenishment, replenish
+from cloud.forecasts.forecast import Forecast
+from cloud.recommendations.conditions import keepings, limits_of
+from cloud.recommendations.situation import Situation
+from cloud.recommendations.supply import positions
+
+
+async def propose(conn: AsyncConnection, one: Situation, forecasts: Mapping[str, Forecast], now: int) -> Replenishment:
+    """The orders that a site should place for the items that somebody supplies; `now` in microseconds UTC."""
+    horizons = {item: forecast.horizon * forecast.period_days for item, forecast in forecasts.items()}
+    held = await positions(conn, one.site, horizons)
+    kept = await keepings(conn, one.site.id)
+    limits = await limits_of(conn, one.site, held, kept, now)
+    usual, nothing = Keeping(), Position(0)
+    candidates = [
+        Candidate(
+            forecasts[item],
+            one.terms[item],
+            held.get(item, nothing),
+            one.units.get(item, "H87"),
+            one.suppliers[item],
+            kept.get(item, usual),
+        )
+        for item in sorted(one.terms)
+        if item in forecasts
+    ]
+    return replenish(candidates, one.site.policy, one.site.today, limits)
