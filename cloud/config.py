@@ -56,6 +56,33 @@ class Cycle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("every_minutes must not be negative; 0 switches the schedule off")
 
 
+class Forecasting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where forecasts are made."""
+
+    #: worker processes; 0 = one for each core but one, at least one
+    workers: int = 0
+    #: a Ray cluster instead: "auto" (the one that runs on this machine), "local" (one for this process) or ray://HOST:PORT
+    ray: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.workers <= 256:
+            raise ValueError(f"workers {self.workers} is not between 0 and 256; 0 takes what the machine has")
+        if self.ray not in ("", "auto", "local") and not self.ray.startswith("ray://"):
+            raise ValueError(
+                'ray must be "auto", "local" or ray://HOST:PORT; leave it out for processes of this machine'
+            )
+
+
+class Purchasing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How purchase orders go out to suppliers."""
+
+    #: orders may go to private and loopback addresses, to the latter without TLS too; off, so that no supplier's address
+    #: can reach what stands behind the firewall
+    allow_private: bool = False
+    #: a TrueType file for the PDF's letters that DejaVu Sans lacks (Chinese, Japanese, Korean, Indic); "" = none
+    font: str = ""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -63,3 +90,5 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: Database = Database()
     sessions: Sessions = Sessions()
     cycle: Cycle = Cycle()
+    forecast: Forecasting = Forecasting()
+    purchasing: Purchasing = Purchasing()

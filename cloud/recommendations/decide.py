@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
-from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.errors import BadInputError, ConflictError
-from cloud.projections.calendar import BusinessDays
-from cloud.projections.daily import DailyChanges
-from cloud.projections.documents import store_document
-from cloud.recommendations.rows import UNANSWERED, RecommendationRow, find
-from cloud.store import schema
+from cloud.recommendations.approvals import approve, two_needed
+from cloud.recommendations.orders import open_order, price_of
+from cloud.recommendations.rows import UNANSWERED, RecommendationRow, change, find
 from cloud.store.audit import record
 from runtime.system import Runtime
-from vocabulary.document import Document, DocumentLine
-from vocabulary.quantity import amount
 from vocabulary.recommendation import RecommendationState
 
 #: Base units that one order may ask for: far beyond any truck, far below what an integer column holds.
@@ -51,12 +44,15 @@ async def decide(
 ) -> RecommendationRow:
     """Answer a waiting proposal inside the caller's writing transaction, and return it as it stands afterwards.
 
-    Accepting or editing a purchase opens the document `PO-...`, which the site's gateway and the supplier are told. Raises
-    NotFoundError; ConflictError when it was answered, replaced or has expired; BadInputError for an unusable answer.
+    Accepting or editing a purchase opens the document `PO-...`, which the site's gateway is told at once and the supplier
+    when it can no longer be taken back; above the policy's limit the first approval leaves it waiting for a second person.
+    Raises NotFoundError; ConflictError when it was answered, replaced or has expired; BadInputError for an unusable answer.
     """
     now = runtime.now()
     row = await find(conn, site_id, recommendation_id)
     _check(row, decision, now)
+    if decision.action in ("accept", "edit"):
+        return await _approve(conn, row, decision, actor, now)
     changed: dict[str, str | int | None] = {
         "state": _STATES[decision.action],
         "changed_at": now,
@@ -65,20 +61,48 @@ async def decide(
         "reason": decision.reason.strip(),
         "snoozed_until": decision.until if decision.action == "snooze" else None,
     }
-    if decision.action in ("accept", "edit"):
-        quantity = row.quantity if decision.quantity is None else decision.quantity
-        document = await _purchase_order(conn, row, quantity, actor, now)
-        assert isinstance(document.value, msgspec.Struct)
-        changed |= {"quantity": quantity, "document": document.id, "cost_minor": document.value.minor}
-    table = schema.recommendation.c
-    await conn.execute(
-        update(schema.recommendation)
-        .where(table.site_id == site_id, table.id == recommendation_id, table.state.in_(UNANSWERED))
-        .values(**changed)
-    )
-    detail = msgspec.structs.asdict(decision) | {"item": row.item, "document": changed.get("document", "")}
-    await record(conn, now, actor, f"recommendation.{decision.action}", site_id, recommendation_id, detail)
+    await change(conn, row, **changed)
+    await record(conn, now, actor, f"recommendation.{decision.action}", site_id, row.id, _detail(row, decision))
     return await find(conn, site_id, recommendation_id)
+
+
+async def _approve(
+    conn: AsyncConnection, row: RecommendationRow, decision: Decision, actor: str, now: int
+) -> RecommendationRow:
+    """Open the order, or note the first of two approvals: then the proposal waits on, and says for whom."""
+    quantity = row.quantity if decision.quantity is None else decision.quantity
+    price = await price_of(conn, row, quantity)
+    detail, reason = _detail(row, decision), decision.reason.strip()
+    if await two_needed(conn, row, price.of(quantity)):
+        first = await approve(conn, row, quantity, actor, reason, now)
+        if not first:
+            told = f"approved by {actor} for {quantity}, waits for a second person" + (f": {reason}" if reason else "")
+            await change(conn, row, reason=told, changed_at=now, state="proposed", snoozed_until=None)
+            await record(conn, now, actor, "recommendation.approve", row.site_id, row.id, detail)
+            return await find(conn, row.site_id, row.id)
+        detail["first_approval"] = first
+        reason = f"{reason} (first approved by {first})" if reason else f"first approved by {first}"
+    document = await open_order(conn, row, quantity, price, actor, now)
+    await change(
+        conn,
+        row,
+        state=_STATES[decision.action],
+        changed_at=now,
+        decided_at=now,
+        decided_by=actor,
+        reason=reason,
+        snoozed_until=None,
+        quantity=quantity,
+        document=document.id,
+        cost_minor=price.of(quantity).minor,
+    )
+    detail["document"] = document.id
+    await record(conn, now, actor, f"recommendation.{decision.action}", row.site_id, row.id, detail)
+    return await find(conn, row.site_id, row.id)
+
+
+def _detail(row: RecommendationRow, decision: Decision) -> dict[str, object]:
+    return {**msgspec.structs.asdict(decision), "item": row.item, "document": ""}
 
 
 def _check(row: RecommendationRow, decision: Decision, now: int) -> None:
@@ -103,49 +127,3 @@ def _check(row: RecommendationRow, decision: Decision, now: int) -> None:
         raise BadInputError("reason: say why it is rejected, so that the next proposal can be better")
     if len(decision.reason) > MOST_REASON:
         raise BadInputError(f"reason: it has {len(decision.reason)} characters, {MOST_REASON} are the most")
-
-
-async def _purchase_order(
-    conn: AsyncConnection, row: RecommendationRow, quantity: int, actor: str, now: int
-) -> Document:
-    """Open the purchase order of an accepted proposal at the supplier's present price."""
-    term = schema.term.c
-    price = (
-        await conn.execute(
-            select(term.price_micro, term.currency).where(
-                term.site_id == row.site_id, term.item == row.item, term.supplier == row.partner
-            )
-        )
-    ).first()
-    if price is None:
-        raise ConflictError(
-            f"supplier {row.partner} has no terms for {row.item} at {row.site_id} any more; reject this and start a cycle"
-        )
-    site = schema.site.c
-    place = (
-        await conn.execute(select(site.zone, site.day_start, site.opens, site.closes).where(site.id == row.site_id))
-    ).one()
-    document = Document(
-        id="PO-" + row.id.removeprefix("REC-"),
-        revision=1,
-        type="expected-receipt",
-        state="open",
-        lines=(DocumentLine(1, row.item, quantity, unit_cost=price.price_micro, currency=price.currency),),
-        partner=row.partner,
-        source=row.id,
-        due=_closing(row.by_day, place.zone, place.closes),
-        value=amount(price.price_micro, quantity, price.currency),
-    )
-    days = BusinessDays(place.zone, place.day_start, place.opens, place.closes)
-    # An expected receipt is no demand: the daily figures that storing a document may change stay empty.
-    await store_document(
-        conn, row.site_id, document, opened_by="cloud", at=now, days=days, daily=DailyChanges(), actor=actor
-    )
-    await conn.execute(update(schema.site).where(site.id == row.site_id).values(downlink=site.downlink + 1))
-    return document
-
-
-def _closing(day: str, zone: str, closes: int) -> int:
-    """When a site closes on a day, microseconds UTC: an order due that day is in time until then."""
-    midnight = datetime.combine(date.fromisoformat(day), datetime.min.time(), ZoneInfo(zone))
-    return round((midnight + timedelta(minutes=closes)).timestamp() * 1_000_000)

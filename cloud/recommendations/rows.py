@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import msgspec
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.errors import NotFoundError
@@ -67,3 +67,9 @@ async def find(conn: AsyncConnection, site_id: str, recommendation_id: str) -> R
     if row is None:
         raise NotFoundError(f"site {site_id} has no recommendation {recommendation_id}")
     return of_row(row)
+
+
+async def change(conn: AsyncConnection, row: RecommendationRow, **values: str | int | None) -> None:
+    """Change columns of a recommendation in the caller's writing transaction."""
+    table = recommendation.c
+    await conn.execute(update(recommendation).where(table.site_id == row.site_id, table.id == row.id).values(**values))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import RowMapping, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.decisions.replenishment import Policy
@@ -15,13 +15,14 @@ from cloud.store import schema
 
 
 class SiteSetting(msgspec.Struct, frozen=True):
-    """What a site is set to. `open_minutes`: opening time of a day; `today` its business day."""
+    """What a site is set to. `open_minutes`: opening time of a day; `today` its business day; `country` has the holidays."""
 
     id: str
     days: BusinessDays
     open_minutes: int
     policy: Policy
     today: date
+    country: str = ""
 
 
 async def arriving(conn: AsyncConnection) -> list[str]:
@@ -43,10 +44,12 @@ async def site_settings(conn: AsyncConnection, now: int, only: Sequence[str] | N
     query = select(schema.site).where(c.id.not_in(await arriving(conn))).order_by(c.id)
     if only is not None:
         query = query.where(c.id.in_(only))
-    settings: list[SiteSetting] = []
-    for row in (await conn.execute(query)).mappings():
-        days = BusinessDays(row["zone"], row["day_start"], row["opens"], row["closes"])
-        policy = Policy(row["holding_rate"], row["service"], row["review_days"])
-        today = date.fromisoformat(days.day(now))
-        settings.append(SiteSetting(row["id"], days, max(row["closes"] - row["opens"], 1), policy, today))
-    return settings
+    return [setting_of(row, now) for row in (await conn.execute(query)).mappings()]
+
+
+def setting_of(row: RowMapping, now: int) -> SiteSetting:
+    """What a row of `site` says, at the moment `now`."""
+    days = BusinessDays(row["zone"], row["day_start"], row["opens"], row["closes"])
+    policy = Policy(row["holding_rate"], row["service"], row["review_days"], row["value_share"])
+    today = date.fromisoformat(days.day(now))
+    return SiteSetting(row["id"], days, max(row["closes"] - row["opens"], 1), policy, today, row["country"])

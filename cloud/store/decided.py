@@ -19,6 +19,7 @@ forecast = keyed_table(
     flag_column("latest"),
     bytes_column("body"),
 )
+Index("ix_forecast_site_id_latest_item", forecast.c.site_id, forecast.c.latest, forecast.c.item)
 
 #: `body` the whole vocabulary Recommendation as JSON as it was proposed; `quantity` as decided, when it was edited.
 recommendation = keyed_table(

@@ -172,9 +172,11 @@ def upgrade() -> None:
     op.add_column("supplier", sa.Column("currency", TEXT, server_default="EUR", nullable=False))
     op.add_column("supplier", sa.Column("url", TEXT, server_default="", nullable=False))
     op.create_index(op.f("ix_purchase_message_state_not_before"), "purchase_message", ["state", "not_before"])
+    op.create_index(op.f("ix_forecast_site_id_latest_item"), "forecast", ["site_id", "latest", "item"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_forecast_site_id_latest_item"), "forecast")
     op.drop_column("supplier", "url")
     op.drop_column("supplier", "currency")
     op.drop_column("supplier", "freight_minor")
