@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import click
+import msgspec
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from sqlalchemy import make_url, select
@@ -19,10 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cloud.access import accounts
 from cloud.access.passwords import Passwords
 from cloud.access.principal import ROLES
-from cloud.api.imports import KINDS, read_rows, store_rows
 from cloud.config import Config
 from cloud.errors import CloudError
+from cloud.files import Source
 from cloud.ingest.enrolment import make_code
+from cloud.inputs.imports import KINDS, OPERATOR, Import, Outcome, bring
 from cloud.projections.rebuild import Report, verify_site
 from cloud.store import audit, schema
 from cloud.store.copy import Copied, copy_database
@@ -78,7 +80,7 @@ def main(context: click.Context, path: Path | None, url: str | None) -> None:
         if secret is not None and not url:
             url = secret.read_text().strip()
         if url:
-            config = Config(config.server, type(config.database)(url), config.sessions, config.cycle)
+            config = msgspec.structs.replace(config, database=type(config.database)(url))
     except (ConfigError, ValueError, OSError) as error:
         raise _Failure(str(error)) from None
     context.obj = config
@@ -280,6 +282,39 @@ def verify(config: Config, repair: bool, as_json: bool) -> None:
     sys.exit(1 if broken is not None or any(one.differences for one in reports) else 0)
 
 
+@main.command("cycle")
+@click.option("--site", "sites", multiple=True, help="Only this site; may be given several times.")
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_obj
+def cycle_command(config: Config, sites: tuple[str, ...], as_json: bool) -> None:
+    """Run one decision cycle: forecast what changed and bring the proposals in line."""
+    from cloud.forecasters import close, open_forecaster
+    from cloud.schedule import CycleReport, Schedule
+
+    async def job(engine: AsyncEngine, runtime: Runtime) -> CycleReport:
+        forecaster = open_forecaster(config.forecast)
+        with Progress(console=Console(stderr=True), disable=as_json) as progress:
+            task = progress.add_task("read", total=None)
+
+            def show(stage: str, done: int, total: int) -> None:
+                progress.update(task, description=stage, completed=done, total=total)
+
+            try:
+                schedule = Schedule(engine, runtime, forecaster, serving=False)
+                return await schedule.run("request", sites or None, show)
+            finally:
+                await close(forecaster)
+
+    report = _run(lambda: _with_engine(config, job))
+    if as_json:
+        click.echo(msgspec.json.encode(report).decode())
+    else:
+        click.echo(
+            f"{report.series} series at {report.sites} sites, {report.forecast} forecast anew; proposals: "
+            f"{report.proposals.made} new, {report.proposals.stayed} as before, {report.proposals.ended} ended"
+        )
+
+
 @main.command("import")
 @click.argument("kind", type=click.Choice(sorted(KINDS)))
 @click.argument("file", type=click.Path(path_type=Path))
@@ -287,24 +322,46 @@ def verify(config: Config, repair: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_obj
 def import_command(config: Config, kind: str, file: Path, dry_run: bool, as_json: bool) -> None:
-    """Read KIND from FILE (CSV, XLSX or Parquet; the first line names the columns)."""
+    """Read KIND from FILE (CSV, XLSX or Parquet; the first line names the columns). All rows are stored, or none.
 
-    async def job(engine: AsyncEngine, runtime: Runtime) -> int:
-        rows = read_rows(file, kind)
-        try:
-            async with writing(engine, "") as conn:
-                await store_rows(conn, runtime, kind, file, rows)
-                if dry_run:
-                    raise _Undo
-        except _Undo:
-            pass
-        return len(rows)
+    Every row that cannot be used is named, and the exit status is 2.
+    """
 
-    count = _run(lambda: _with_engine(config, job))
+    async def job(engine: AsyncEngine, runtime: Runtime) -> Outcome:
+        quiet = as_json or not sys.stderr.isatty()
+        with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
+            task = progress.add_task(f"reading {file.name}", total=None)
+            coming = Import(
+                runtime,
+                OPERATOR,
+                kind,
+                Source(str(file), file),
+                lambda done, total: progress.update(task, completed=done, total=total or None),
+            )
+            return await bring(coming, lambda: reading(engine), lambda: writing(engine, ""), dry_run=dry_run)
+
+    try:
+        outcome = _run(lambda: _with_engine(config, job))
+    except _Failure as failure:
+        if as_json:
+            errors = [{"line": 0, "field": "", "text": failure.message}]
+            click.echo(json.dumps({"kind": kind, "rows": 0, "stored": 0, "errors": errors}))
+        raise
     if as_json:
-        click.echo(json.dumps({"kind": kind, "rows": count, "stored": 0 if dry_run else count}))
-    else:
-        click.echo(f"{count} rows of {kind} {'are good; nothing was stored' if dry_run else 'stored'}")
+        told = {"kind": kind, "rows": outcome.rows, "stored": outcome.stored}
+        click.echo(json.dumps(told | {"errors": [one._asdict() for one in outcome.errors]}))
+    for one in outcome.errors:
+        click.echo(f"{file}:{one.line}: {one.sentence()}", err=True)
+    if outcome.errors:
+        if outcome.faults > len(outcome.errors):
+            click.echo(
+                f"{file}: {outcome.faults - len(outcome.errors)} more rows are bad; nothing was stored", err=True
+            )
+        sys.exit(2)
+    if not as_json:
+        if outcome.passed_over:
+            click.echo(f"columns that were not used: {', '.join(outcome.passed_over)}", err=True)
+        click.echo(f"{outcome.rows} rows of {kind} {'are good; nothing was stored' if dry_run else 'stored'}")
 
 
 @main.command("replay")

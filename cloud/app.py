@@ -26,12 +26,14 @@ from cloud.api.metrics import Metrics, PushMeter, metrics_page
 from cloud.api.problems import Problem, Problems
 from cloud.api.routes import api_routes
 from cloud.config import Config
-from cloud.cycle import Schedule
 from cloud.errors import CloudError
-from cloud.forecasters import Forecaster, WorkerForecaster
+from cloud.forecasters import Forecaster, close, open_forecaster
 from cloud.ingest.routes import GATEWAY_ROUTES, GatewayPaths
+from cloud.interchange.sender import Sender
+from cloud.interchange.webhook import Webhooks
 from cloud.projections import neighbours
 from cloud.projections.changes import Changes
+from cloud.schedule import Schedule
 from cloud.store.database import is_postgresql, open_engine
 from cloud.store.migrate import check_version
 from cloud.web.routes import error_page, page_routes, wants_page
@@ -46,6 +48,15 @@ COLLECT_AFTER = 100_000
 
 
 AnyRequest = Request[Any, Any, Any]
+
+_OPENAPI = OpenAPIConfig(
+    title="Evercount headquarters",
+    version="1",
+    path="/api",
+    render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+    components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
+    security=[{"key": []}],
+)
 
 
 def settle_memory() -> None:
@@ -71,19 +82,24 @@ def _for_both(answer: Callable[[AnyRequest, Any], Response[bytes]]) -> Callable[
     return handler
 
 
+def _sender(config: Config, runtime: Runtime, engine: AsyncEngine, changes: Changes) -> Sender:
+    webhooks = Webhooks(runtime, allow_private=config.purchasing.allow_private)
+    return Sender(engine, runtime, changes, webhooks, config.server.public_url)
+
+
 def build(
     config: Config, runtime: Runtime, engine: AsyncEngine | None = None, forecaster: Forecaster | None = None
 ) -> Litestar:
     """The application; call it within its lifespan. `engine` is closed by its giver, `forecaster` likewise.
 
-    Without an engine the configured database is opened and closed here; without a forecaster one works in a process of its
-    own. Raises ConflictError at start when the database has another version than this program needs.
+    Without an engine the configured database is opened and closed here; without a forecaster the configured one works in
+    processes of its own. Raises ConflictError at start when the database has another version than this program needs.
     """
     opened = engine or open_engine(config.database.url)
-    worker = forecaster or WorkerForecaster()
+    worker = forecaster or open_forecaster(config.forecast)
     changes = Changes()
     schedule = Schedule(opened, runtime, worker, changes)
-    services = make_services(config, opened, runtime, changes, schedule.run)
+    services = make_services(config, opened, runtime, changes, schedule.run, schedule.begin)
     gateways = GatewayPaths(opened, runtime, changes, config.server.public_url)
     problems = Problems(runtime)
     metrics = Metrics(runtime, opened)
@@ -91,19 +107,20 @@ def build(
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncGenerator[None, None]:
         await check_version(opened)
-        every_s = config.cycle.every_minutes * 60
-        tasks = [asyncio.ensure_future(schedule.keep_running(every_s))] if every_s else []
+        tasks = [asyncio.ensure_future(_sender(config, runtime, opened, changes).keep_running())]
+        if every_s := config.cycle.every_minutes * 60:
+            tasks.append(asyncio.ensure_future(schedule.keep_running(every_s)))
         if is_postgresql(opened):  # several processes may serve one database
             tasks.append(asyncio.ensure_future(neighbours.follow(opened, runtime, changes)))
         try:
             yield
         finally:
+            await schedule.stop()
             for task in tasks:
                 task.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
-            if isinstance(worker, WorkerForecaster):
-                await worker.close()
+            await asyncio.wait(tasks)
+            if forecaster is None:
+                await close(worker)
             if engine is None:
                 await opened.dispose()
 
@@ -122,12 +139,5 @@ def build(
         state=State({"services": services, "gateways": gateways, "metrics": metrics}),
         lifespan=[lifespan],
         logging_config=None,
-        openapi_config=OpenAPIConfig(
-            title="Evercount headquarters",
-            version="1",
-            path="/api",
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-            components=Components(security_schemes={"key": SecurityScheme(type="http", scheme="bearer")}),
-            security=[{"key": []}],
-        ),
+        openapi_config=_OPENAPI,
     )

@@ -1,61 +1,70 @@
 """READ FIRST of headquarters' decisions: demand -> forecasts -> decisions -> recommendations.
 
-A cycle reads each site's demand and terms, has the series forecast that changed since they were last, decides with
-pure functions, and brings the inbox in line; everything it writes for a site is one transaction. It changes no stock and
-opens no document: that takes an answer (`recommendations/decide.py`).
+A cycle takes the sites one after the other. Series whose forecast no longer holds are forecast in chunks, several at once
+where there are workers, and stored chunk by chunk; a site is decided about, with pure functions and in one transaction, when
+the last of its series is. So memory does not grow with the network, a cycle that was interrupted leaves the rest to the next
+one, and it changes no stock and opens no document: that takes an answer (`recommendations/decide.py`).
 
     demand               recommendations/demand.py      (what the projections hold)
     terms, positions     recommendations/supply.py
-    forecasts            forecasters.py, forecasts/predict.py   in a process of its own, where LightGBM lives
-    order or not, why    decisions/replenishment.py
+    which forecasts hold recommendations/in_force.py
+    forecasts            forecasters/, forecasts/predict.py   in processes of their own, where LightGBM lives
+    order or not, why    recommendations/propose.py, decisions/replenishment.py
     inbox                recommendations/issue.py
+    one at a time, when  schedule.py
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from dataclasses import dataclass, field
 
 import msgspec
-from sqlalchemy import select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from cloud.decisions.replenishment import Candidate, Position, replenish
-from cloud.errors import BusyError, CloudError
-from cloud.forecasters import Forecaster, WorkerForecaster
-from cloud.forecasts.forecast import CODE_VERSION, Batch, Calibration, Forecast, Forecasts, Request, inputs_hash
+from cloud.decisions.replenishment import LeftOut
+from cloud.errors import CloudError
+from cloud.forecasters import Forecaster, at_once
+from cloud.forecasts.chunks import CHUNK, expected, heaviest, learnt, merged
+from cloud.forecasts.forecast import Batch, Calibration, Effect, Forecast, Forecasts, Request, Touching
 from cloud.projections.changes import Change, Changes
 from cloud.projections.exceptions import report_rests
+from cloud.recommendations.demand import series, wanted_items
+from cloud.recommendations.in_force import Learnt, in_force, read_learnt, slim, store, store_learnt
 from cloud.recommendations.issue import Issued, issue
+from cloud.recommendations.propose import propose
+from cloud.recommendations.release import release
 from cloud.recommendations.sites import SiteSetting, arriving, site_settings
-from cloud.recommendations.situation import Situation, situation
-from cloud.recommendations.supply import positions
-from cloud.store import lanes, leases, schema
-from cloud.store.database import is_postgresql, reading, writing
+from cloud.recommendations.situation import Situation, frame
+from cloud.store import schema
+from cloud.store.database import reading, writing
 from runtime.system import Runtime
 
-#: Row of `meta` in which the last calibration of each class is kept; another version of the forecast makes its own.
-_CALIBRATION = f"forecast-calibration {CODE_VERSION}"
+#: Items whose demand is read at once: 60 MB of days at most.
+PART = 1_000
 
-#: Seconds until sites whose history was still arriving are looked at again: a catch-up takes minutes at most.
-ARRIVING_S = 10.0
+#: Time between two notes of how far a cycle is: pages ask about as often.
+TELL_US = 2_000_000
+#: Orders left out that a report names: enough for a page, whatever the network.
+MOST_LEFT_OUT = 100
 
-#: The lease of the one cycle in work, and for how long it is taken; it is renewed in thirds of that, seconds.
-_LEASE, LEASE_S = "cycle", 60
+#: Chunks of which the first learns for all: then the learning is a small part, and no chunk is far from what taught it.
+TAUGHT_CHUNKS = 20
 
-#: (stage, done, total): called as a cycle goes on.
+#: (stage, done, total): called as a cycle goes on; `stage` is read, forecast, decide or done, the others count series.
 Progress = Callable[[str, int, int], None]
 
 
-def _silent(stage: str, done: int, total: int) -> None:
+def silent(stage: str, done: int, total: int) -> None:
     """The progress nobody watches."""
 
 
 class CycleReport(msgspec.Struct, frozen=True):
     """What a cycle did: sites decided about and left alone because their history is still arriving, series seen and
-    forecast anew, and what became of the proposals.
+    forecast anew, what became of the proposals, and orders that a limit forbids (the first MOST_LEFT_OUT).
     """
 
     started_at: int
@@ -65,6 +74,7 @@ class CycleReport(msgspec.Struct, frozen=True):
     series: int
     forecast: int
     proposals: Issued
+    left_out: tuple[LeftOut, ...] = ()
 
 
 async def run_cycle(
@@ -74,253 +84,274 @@ async def run_cycle(
     *,
     trigger: str = "request",
     sites: Sequence[str] | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     changes: Changes | None = None,
+    chunk: int = CHUNK,
 ) -> CycleReport:
-    """Forecast and decide for all sites, or for `sites`. Times in microseconds UTC.
+    """Forecast and decide for all sites, or for `sites`. Times in microseconds UTC; `chunk` series are forecast together.
 
-    Raises CloudError when the forecaster cannot work; forecasts and proposals of sites done before stay, the run is
-    recorded as failed.
+    Raises CloudError when the forecaster cannot work; forecasts and proposals done before stay, the run is recorded as
+    failed.
     """
     started = runtime.now()
-    async with writing(engine) as conn:
+    c = schema.cycle_run.c
+    async with writing(engine) as conn:  # one at a time: what still seems to run was interrupted
+        await conn.execute(
+            update(schema.cycle_run).where(c.site_id == "", c.state == "running").values(state="interrupted")
+        )
         row = {"site_id": "", "started_at": started, "trigger": trigger, "state": "running"}
         await conn.execute(schema.cycle_run.insert().values(**row))
+    run = _Run(engine, runtime, forecaster, started, progress, changes, chunk)
     try:
-        report = await _run(engine, runtime, forecaster, started, sites, progress, changes)
+        report = await run.all(sites)
     except Exception as error:
         text = str(error) if isinstance(error, CloudError) else type(error).__name__
-        await _finish(engine, started, runtime.now(), "failed", msgspec.json.encode({"error": text}))
+        await _note(engine, started, "failed", msgspec.json.encode({"error": text}), runtime.now())
         raise
-    await _finish(engine, started, report.finished_at, "done", msgspec.json.encode(report))
+    finally:
+        await run.abandon()
+    await _note(engine, started, "done", msgspec.json.encode(report), report.finished_at)
     if changes is not None:
         changes.publish(Change("", ("cycle",), 0, runtime.now()))
     return report
 
 
-async def _run(
-    engine: AsyncEngine,
-    runtime: Runtime,
-    forecaster: Forecaster,
-    started: int,
-    only: Sequence[str] | None,
-    progress: Progress,
-    changes: Changes | None,
-) -> CycleReport:
-    await report_rests(engine, started)
-    async with reading(engine) as conn:
-        settings = await site_settings(conn, started, only)
-        waiting = len(await arriving(conn))
-        situations: list[Situation] = []
+@dataclass(slots=True)
+class _Site:
+    """A site in work: its situation without histories, its slim forecasts, and how many are still being made."""
+
+    situation: Situation
+    forecasts: dict[str, Forecast]
+    missing: int
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Series that are forecast together: whose they are, their requests, and of all series the part they stand for."""
+
+    owners: list[_Site] = field(default_factory=list[_Site])
+    requests: list[Request] = field(default_factory=list[Request])
+    stands_for: float = 0.0
+
+
+class _Run:
+    """One cycle on its way through the network."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        runtime: Runtime,
+        forecaster: Forecaster,
+        started: int,
+        progress: Progress,
+        changes: Changes | None,
+        chunk: int,
+    ) -> None:
+        self._engine, self._runtime, self._forecaster, self._started = engine, runtime, forecaster, started
+        self._watch, self._changes, self._size = progress, changes, chunk
+        self._known = Learnt()
+        self._calibrations: list[dict[str, Calibration]] = []
+        self._effects: list[dict[str, Effect]] = []
+        self._taught_by = 0
+        self._filling = _Chunk()
+        self._flying: deque[tuple[_Chunk, dict[str, Calibration], asyncio.Task[Forecasts]]] = deque()
+        self._teacher: asyncio.Task[Forecasts] | None = None
+        self._taught = 0
+        self._sites = self._series = self._made = self._done = self._total = 0
+        self._told_at = 0
+        self._issued = Issued(0, 0, 0, 0)
+        self._left_out = list[LeftOut]()
+
+    async def all(self, only: Sequence[str] | None) -> CycleReport:
+        """Every site, or `only` these."""
+        await report_rests(self._engine, self._started)
+        async with reading(self._engine) as conn:
+            settings = sorted(await site_settings(conn, self._started, only), key=_together)
+            waiting = len(await arriving(conn))
+            self._known = await read_learnt(conn)
+            self._total = await _about(conn, settings)
         for number, setting in enumerate(settings):
-            progress("read", number, len(settings))
-            situations.append(await situation(conn, setting, started))
-        kept = {one.site.id: await _in_force(conn, one) for one in situations}
-        calibration = await _calibration(conn)
-    made = await _forecast(forecaster, situations, kept, calibration, progress)
-    total = Issued(0, 0, 0, 0)
-    for number, one in enumerate(situations):
-        progress("decide", number, len(situations))
-        new = {forecast.item: forecast for forecast in made.forecasts if forecast.site == one.site.id}
-        async with writing(engine, one.site.id) as conn:
-            await _store(conn, one.site.id, list(new.values()), runtime.now())
-            issued = await _decide(conn, one, kept[one.site.id] | new, runtime.now())
-        if changes is not None:
-            changes.publish(Change(one.site.id, ("recommendations",), 0, runtime.now()))
-        total = Issued(*(a + b for a, b in zip(msgspec.structs.astuple(total), _tuple(issued), strict=True)))
-    if made.forecasts:
-        async with writing(engine) as conn:
-            await lanes.put(conn, schema.meta, [(_CALIBRATION, msgspec.json.encode(made.calibration).decode())])
-    progress("done", len(situations), len(situations))
-    series = sum(len(one.requests) for one in situations)
-    return CycleReport(started, runtime.now(), len(situations), waiting, series, len(made.forecasts), total)
+            if number and _together(setting)[:-1] != _together(settings[number - 1])[:-1]:
+                await self._send()
+                self._teacher = None  # other holidays, another day
+            await self._take(setting)
+        await self._send()
+        while self._flying:
+            await self._settle()
+        if self._calibrations or self._effects:
+            await self._keep_learnt()
+        self._watch("done", self._done, self._done)
+        now = self._runtime.now()
+        counts = self._sites, waiting, self._series, self._made
+        return CycleReport(self._started, now, *counts, self._issued, tuple(self._left_out))
+
+    async def abandon(self) -> None:
+        """End what is still being forecast."""
+        tasks = [task for _, _, task in self._flying]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _take(self, setting: SiteSetting) -> None:
+        """Read a site; what holds is kept, the rest goes into chunks."""
+        self._sites += 1
+        async with reading(self._engine) as conn:
+            one = await frame(conn, setting, self._started)
+            items = await wanted_items(conn, setting, one.terms)
+        site = _Site(one, {}, 1)  # one that is never forecast, so that nobody decides before all are read
+        touching = Touching(one.drivers, setting.country)
+        for start in range(0, len(items), PART):
+            await self._tell("read")
+            async with reading(self._engine) as conn:
+                requests = await series(conn, setting, one.terms, self._started, items[start : start + PART])
+                kept = await in_force(conn, setting, requests, touching)
+            site.forecasts.update(kept)
+            changed = [request for request in requests if request.item not in kept]
+            site.missing += len(changed)
+            self._series += len(requests)
+            self._done += len(kept)
+            await self._fill(site, changed, len(requests))
+        site.missing -= 1
+        if not site.missing:
+            await self._decide_about(site)
+
+    async def _fill(self, site: _Site, changed: Sequence[Request], among: int) -> None:
+        """Put the `changed` series, of so many, into chunks."""
+        for request in changed:
+            self._filling.owners.append(site)
+            self._filling.requests.append(request)
+            self._filling.stands_for += among / len(changed)
+            if len(self._filling.requests) == self._size:
+                await self._send()
+
+    async def _send(self) -> None:
+        """Have the chunk forecast; wait for the oldest where enough are in work."""
+        chunk, self._filling = self._filling, _Chunk()
+        if not chunk.requests:
+            return
+        share = chunk.stands_for / self._known.series if self._known.series else 0.0
+        given = expected(self._known.calibration, share)
+        batch = _batch(chunk, given, self._known)
+        self._taught += 1
+        if self._teacher is None or self._taught >= TAUGHT_CHUNKS:
+            full = len(chunk.requests) == self._size  # else there is none after it
+            task = asyncio.ensure_future(self._forecaster.forecast(msgspec.structs.replace(batch, teaches=full)))
+            self._teacher, self._taught = task, 0
+        else:
+            task = asyncio.ensure_future(self._forecast_after(self._teacher, batch))
+        self._flying.append((chunk, given, task))
+        while len(self._flying) > at_once(self._forecaster):
+            await self._settle()
+
+    async def _forecast_after(self, teacher: asyncio.Task[Forecasts], batch: Batch) -> Forecasts:
+        """Forecast with what another chunk learns."""
+        models = (await asyncio.shield(teacher)).models
+        return await self._forecaster.forecast(msgspec.structs.replace(batch, models=models))
+
+    async def _settle(self) -> None:
+        """Store what the oldest chunk gave, and decide about the sites that have all now."""
+        await self._tell("forecast")
+        chunk, given, task = self._flying[0]
+        answer = await task
+        self._flying.popleft()
+        by_site: dict[str, tuple[_Site, list[Forecast]]] = {}
+        for site, forecast in zip(chunk.owners, answer.forecasts, strict=True):
+            by_site.setdefault(forecast.site, (site, []))[1].append(forecast)
+        for site_id, (site, made) in by_site.items():
+            async with writing(self._engine, site_id) as conn:
+                await store(conn, site_id, made, self._runtime.now())
+            site.forecasts.update((forecast.item, slim(forecast)) for forecast in made)
+            site.missing -= len(made)
+        self._made += len(answer.forecasts)
+        self._done += len(answer.forecasts)
+        if new := learnt(answer.calibration, given):
+            self._calibrations.append(new)
+            self._taught_by += round(chunk.stands_for)
+        if answer.effects:
+            self._effects.append(answer.effects)
+        for site, _ in by_site.values():
+            if not site.missing:
+                await self._decide_about(site)
+
+    async def _decide_about(self, site: _Site) -> None:
+        await self._tell("decide")
+        one = site.situation
+        async with writing(self._engine, one.site.id) as conn:
+            issued, left_out = await _decide(conn, one, site.forecasts, self._runtime.now())
+        self._left_out += left_out[: MOST_LEFT_OUT - len(self._left_out)]
+        site.forecasts = {}
+        if self._changes is not None:
+            self._changes.publish(Change(one.site.id, ("recommendations",), 0, self._runtime.now()))
+        self._issued = Issued(*(a + b for a, b in zip(_tuple(self._issued), _tuple(issued), strict=True)))
+
+    async def _keep_learnt(self) -> None:
+        effects = heaviest(self._known.effects, self._effects)
+        series = self._taught_by or self._known.series
+        made = Learnt(merged(self._known.calibration, self._calibrations), effects, series)
+        async with writing(self._engine) as conn:
+            await store_learnt(conn, made)
+
+    async def _tell(self, stage: str) -> None:
+        """Whoever watches, and once in a while the row of this run, which other processes read."""
+        total = max(self._total, self._series)
+        self._watch(stage, self._done, total)
+        now = self._runtime.monotonic()
+        if now - self._told_at < TELL_US:
+            return
+        self._told_at = now
+        told = {"stage": stage, "done": self._done, "total": total}
+        await _note(self._engine, self._started, "running", msgspec.json.encode(told), None)
 
 
 def _tuple(issued: Issued) -> tuple[int, ...]:
     return issued.made, issued.stayed, issued.ended, issued.held_back
 
 
-async def _in_force(conn: AsyncConnection, one: Situation) -> dict[str, Forecast]:
-    """The stored forecasts of a site whose inputs are still the same, by item."""
-    origin = one.site.today.toordinal()
-    wanted = {request.item: inputs_hash(origin, 1, request) for request in one.requests}
-    c = schema.forecast.c
-    rows = await conn.execute(
-        select(c.item, c.inputs_hash, c.body).where(c.site_id == one.site.id, c.latest, c.origin_day == _day(one.site))
+def _together(setting: SiteSetting) -> tuple[int, str, str]:
+    """What sites must share for their series to be forecast together, and their id."""
+    return setting.today.toordinal(), setting.country, setting.id
+
+
+async def _about(conn: AsyncConnection, settings: Sequence[SiteSetting]) -> int:
+    """About how many series there will be: the items that were ever in stock."""
+    c = schema.item_stock.c
+    rows = await conn.execute(select(c.site_id, func.count().label("items")).group_by(c.site_id))
+    wanted = {setting.id for setting in settings}
+    return sum(row.items for row in rows if row.site_id in wanted)
+
+
+def _batch(chunk: _Chunk, given: dict[str, Calibration], known: Learnt) -> Batch:
+    """The chunk as the forecaster takes it."""
+    site = chunk.owners[0].situation.site
+    sites = {owner.situation.site.id: owner.situation for owner in chunk.owners}
+    drivers = tuple(dict.fromkeys(driver for one in sites.values() for driver in one.drivers))
+    return Batch(
+        site.today.toordinal(),
+        tuple(chunk.requests),
+        known=given,
+        country=site.country,
+        drivers=drivers,
+        effects=known.effects,
     )
-    return {
-        row.item: msgspec.json.decode(row.body, type=Forecast)
-        for row in rows
-        if wanted.get(row.item) == row.inputs_hash
-    }
 
 
-def _day(site: SiteSetting) -> str:
-    return site.today.isoformat()
-
-
-async def _calibration(conn: AsyncConnection) -> dict[str, Calibration]:
-    row = (await conn.execute(select(schema.meta.c.value).where(schema.meta.c.key == _CALIBRATION))).first()
-    return msgspec.json.decode(row.value, type=dict[str, Calibration]) if row else {}
-
-
-async def _forecast(
-    forecaster: Forecaster,
-    situations: Sequence[Situation],
-    kept: Mapping[str, Mapping[str, Forecast]],
-    calibration: dict[str, Calibration],
-    progress: Progress,
-) -> Forecasts:
-    """Forecast the changed series; sites with the same business day together, so that their classes learn together."""
-    changed: dict[int, list[Request]] = {}
-    for one in situations:
-        for request in one.requests:
-            if request.item not in kept[one.site.id]:
-                changed.setdefault(one.site.today.toordinal(), []).append(request)
-    made: list[Forecast] = []
-    total = sum(len(requests) for requests in changed.values())
-    for origin in sorted(changed):
-        progress("forecast", len(made), total)
-        answer = await forecaster.forecast(Batch(origin, tuple(changed[origin]), known=calibration))
-        made += answer.forecasts
-        calibration = answer.calibration
-    return Forecasts(tuple(made), calibration)
-
-
-async def _store(conn: AsyncConnection, site_id: str, forecasts: Sequence[Forecast], now: int) -> None:
-    """Write new versions and put them in force; a version that stands already holds the same, as it names its inputs."""
-    c = schema.forecast.c
-    items = [forecast.item for forecast in forecasts]
-    for start in range(0, len(items), 500):
-        chunk = items[start : start + 500]
-        await conn.execute(
-            update(schema.forecast).where(c.site_id == site_id, c.item.in_(chunk), c.latest).values(latest=False)
-        )
-    rows: list[lanes.Row] = [
-        (
-            site_id,
-            forecast.item,
-            forecast.version,
-            now,
-            forecast.origin,
-            forecast.demand_class,
-            forecast.inputs,
-            True,
-            msgspec.json.encode(forecast),
-        )
-        for forecast in forecasts
-    ]
-    await lanes.put(conn, schema.forecast, rows)
-
-
-async def _decide(conn: AsyncConnection, one: Situation, forecasts: Mapping[str, Forecast], now: int) -> Issued:
+async def _decide(
+    conn: AsyncConnection, one: Situation, forecasts: Mapping[str, Forecast], now: int
+) -> tuple[Issued, Sequence[LeftOut]]:
     """Propose orders for the items that somebody supplies, from the positions as they are in this transaction."""
-    horizons = {item: forecast.horizon for item, forecast in forecasts.items()}
-    held = await positions(conn, one.site, horizons)
-    candidates = [
-        Candidate(
-            forecasts[item],
-            one.terms[item],
-            held.get(item, Position(0)),
-            one.units.get(item, "H87"),
-            one.suppliers[item],
-        )
-        for item in sorted(one.terms)
-        if item in forecasts
-    ]
-    return await issue(conn, one.site.id, replenish(candidates, one.site.policy, one.site.today), now)
+    found = await propose(conn, one, forecasts, now)
+    issued = await issue(conn, one.site.id, found.proposals, now)
+    await release(conn, one.site.id, one.site.days, now)
+    return issued, found.left_out
 
 
-async def _finish(engine: AsyncEngine, started: int, now: int, state: str, report: bytes) -> None:
+async def _note(engine: AsyncEngine, started: int, state: str, report: bytes, finished: int | None) -> None:
+    """What the row of this run says."""
     c = schema.cycle_run.c
     async with writing(engine) as conn:
         await conn.execute(
             update(schema.cycle_run)
             .where(c.site_id == "", c.started_at == started)
-            .values(finished_at=now, state=state, report=report.decode())
+            .values(finished_at=finished, state=state, report=report.decode())
         )
-
-
-class Schedule:
-    """Runs cycles one at a time, among all processes on the database: every so often by itself, and when somebody asks.
-
-    A process that stopped in mid-cycle keeps the others waiting for LEASE_S at most. One that was paused for longer may
-    overlap with its successor; then each site's proposals are still brought in line by one transaction at a time.
-    """
-
-    def __init__(
-        self, engine: AsyncEngine, runtime: Runtime, forecaster: Forecaster, changes: Changes | None = None
-    ) -> None:
-        self._engine, self._runtime, self._forecaster, self._changes = engine, runtime, forecaster, changes
-        self._running = False
-        #: who takes the lease; SQLite has one serving process, which takes its own again after a crash
-        self._holder = runtime.token_bytes(8).hex() if is_postgresql(engine) else "the process"
-
-    @property
-    def running(self) -> bool:
-        """Whether a cycle is in work."""
-        return self._running
-
-    async def run(
-        self,
-        trigger: str = "request",
-        sites: Sequence[str] | None = None,
-        progress: Progress = _silent,
-        idle_s: float = 0,
-    ) -> CycleReport:
-        """Run one cycle. Raises BusyError while another is in work, CloudError when it fails.
-
-        `idle_s`: BusyError also where another process ran one less than that many seconds ago.
-        """
-        if self._running or not await self._take(idle_s):
-            raise BusyError("a decision cycle is in work; its result comes in a moment", retry_after=5)
-        self._running = True
-        renewing = asyncio.ensure_future(self._renew())
-        try:
-            return await run_cycle(
-                self._engine,
-                self._runtime,
-                self._forecaster,
-                trigger=trigger,
-                sites=sites,
-                progress=progress,
-                changes=self._changes,
-            )
-        finally:
-            self._running = False
-            renewing.cancel()
-            await asyncio.wait([renewing])
-            async with writing(self._engine) as conn:
-                await leases.give_back(conn, _LEASE, self._holder, self._runtime.now())
-
-    async def _take(self, idle_s: float = 0) -> bool:
-        async with writing(self._engine) as conn:
-            now = self._runtime.now()
-            return await leases.take(conn, _LEASE, self._holder, now, LEASE_S * 1_000_000, int(idle_s * 1e6))
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(LEASE_S / 3)
-            with suppress(SQLAlchemyError, OSError):  # the next third may find the database again
-                await self._take()
-
-    async def keep_running(self, every_s: float) -> None:
-        """Run a cycle now and every `every_s` seconds until cancelled; one that fails is recorded and tried again.
-
-        A site whose history is arriving is looked at again soon. The worker's memory is given back after a run that had
-        nothing to forecast. Of several processes the one that ran the last goes on; another begins when it is late.
-        """
-        while True:
-            pause = every_s
-            try:
-                report = await self.run("schedule", idle_s=every_s + LEASE_S)
-            except BusyError:
-                pause = min(every_s, LEASE_S)
-            except (CloudError, SQLAlchemyError, OSError) as error:  # the cycle recorded it, where there was a database
-                pause = every_s if isinstance(error, CloudError) else min(every_s, LEASE_S)
-            else:
-                if report.arriving:
-                    pause = min(every_s, ARRIVING_S)
-                elif not report.forecast and isinstance(self._forecaster, WorkerForecaster):
-                    await self._forecaster.close()
-            await asyncio.sleep(pause)

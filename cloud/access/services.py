@@ -32,12 +32,19 @@ class Services:
     passwords: Passwords
     sign_ins: RateLimit
     requests: RateLimit
-    #: starts a decision cycle for a reason (schedule, request, demo) and returns its report
+    #: runs a decision cycle for a reason (schedule, request, demo) and returns its report
     cycle: Callable[[str], Awaitable[Any]]
+    #: starts one and waits for a moment; whether it was done by then
+    begin_cycle: Callable[[str], Awaitable[bool]]
 
 
 def make_services(
-    config: Config, engine: AsyncEngine, runtime: Runtime, changes: Changes, cycle: Callable[[str], Awaitable[Any]]
+    config: Config,
+    engine: AsyncEngine,
+    runtime: Runtime,
+    changes: Changes,
+    cycle: Callable[[str], Awaitable[Any]],
+    begin_cycle: Callable[[str], Awaitable[bool]],
 ) -> Services:
     """The services of one application."""
     return Services(
@@ -49,6 +56,7 @@ def make_services(
         RateLimit(runtime, SIGN_INS_PER_MINUTE, SIGN_IN_BURST),
         RateLimit(runtime, REQUESTS_PER_MINUTE, REQUEST_BURST),
         cycle,
+        begin_cycle,
     )
 
 

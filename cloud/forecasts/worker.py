@@ -23,10 +23,12 @@ HEAD = struct.Struct("<I")
 
 def answer(batch: Batch) -> Forecasts:
     """Forecast `batch` in this process; the first call that has enough to learn from imports LightGBM."""
-    from cloud.forecasts.boosted import learn
     from cloud.forecasts.predict import forecast
+    from cloud.forecasts.teaching import Teaching
 
-    return forecast(batch, learn)
+    teaching = Teaching(batch.models)
+    answered = forecast(batch, teaching.learn)
+    return msgspec.structs.replace(answered, models=teaching.packed()) if batch.teaches else answered
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:

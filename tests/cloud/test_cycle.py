@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from virtual import START_US, VirtualRuntime
 
-from cloud.cycle import Schedule, run_cycle
+from cloud.cycle import run_cycle
 from cloud.errors import BusyError, CloudError
 from cloud.forecasters import WorkerForecaster
 from cloud.forecasts.forecast import Batch, Forecast, Forecasts
@@ -26,6 +26,7 @@ from cloud.recommendations.decide import Decision, decide
 from cloud.recommendations.rows import RecommendationRow, of_row, query
 from cloud.recommendations.sites import site_settings
 from cloud.recommendations.situation import situation
+from cloud.schedule import Schedule
 from cloud.store import lanes, schema
 from cloud.store.database import reading, writing
 

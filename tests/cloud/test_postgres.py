@@ -15,10 +15,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from virtual import START_US, VirtualRuntime
 
-from cloud.cycle import LEASE_S, Schedule
 from cloud.errors import BusyError
 from cloud.forecasters import InlineForecaster
 from cloud.ingest.enrolment import make_code
+from cloud.schedule import LEASE_S, Schedule
 from cloud.store import audit, lanes, leases, schema
 from cloud.store.database import open_engine, reading, retries_of, retrying, writing
 from cloud.store.migrate import migrate
