@@ -29,6 +29,7 @@ class Day:
     demand: int
     issued: int
     received: int
+    returned: int
     stock: int
     out: bool
 
@@ -62,24 +63,30 @@ def past(
         name = (last - timedelta(days=back)).isoformat()
         flow = flows.get(name, Flow())
         demand = flow.ordered if first_order and name >= first_order else flow.issued
-        found.append(Day(name, max(demand, 0), flow.issued, flow.received, stock, 2 * flow.empty > open_minutes))
+        found.append(
+            Day(name, max(demand, 0), flow.issued, flow.received, flow.returned, stock, 2 * flow.empty > open_minutes)
+        )
         stock -= flow.received + flow.returned - flow.issued - flow.transferred + others.get(name, 0)
     return found[::-1]
 
 
-def ahead(forecast: Forecast | None) -> list[Ahead]:
-    """The days that a forecast's fan covers."""
+def ahead(forecast: Forecast | None, fan: Sequence[tuple[float, ...]] | None = None) -> list[Ahead]:
+    """The days that a forecast's fan covers; with another `fan` in its place."""
     if forecast is None:
         return []
     origin = date.fromisoformat(forecast.origin)
     return [
         Ahead((origin + timedelta(days=period * forecast.period_days)).isoformat(), quantiles)
-        for period, quantiles in enumerate(forecast.fan)
+        for period, quantiles in enumerate(forecast.fan if fan is None else fan)
     ]
 
 
-def chart(days: Sequence[Day], fan: Sequence[Ahead]) -> dict[str, list[float | int | None]]:
-    """Columns for the chart: time in seconds UTC, then demand, stock, stock-outs and five quantiles; null where none."""
+def chart(
+    days: Sequence[Day], fan: Sequence[Ahead], supposed: Sequence[Ahead] = ()
+) -> dict[str, list[float | int | None]]:
+    """Columns for the chart: time in seconds UTC, then demand, stock, stock-outs and five quantiles, and where a fan is
+    `supposed` three of its quantiles; null where none.
+    """
     known = {day.day: day for day in days}
     foreseen = {one.day: one for one in fan}
     names = sorted(known.keys() | foreseen.keys())
@@ -95,6 +102,9 @@ def chart(days: Sequence[Day], fan: Sequence[Ahead]) -> dict[str, list[float | i
     }
     for at, level in enumerate(("p05", "p25", "p50", "p75", "p95")):
         columns[level] = [round(foreseen[name].quantiles[at], 2) if name in foreseen else None for name in names]
+    other = {one.day: one for one in supposed}
+    for at, level in ((0, "w05"), (2, "w50"), (4, "w95")) if supposed else ():
+        columns[level] = [round(other[name].quantiles[at], 2) if name in other else None for name in names]
     return columns
 
 

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Response, get
+from litestar import Response, get, post
 from litestar.params import FromPath
+from litestar.response import Redirect
 from msgspec import Meta, Struct
 from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.errors import NotFoundError
 from cloud.forecasts.forecast import Forecast
-from cloud.projections.calendar import BusinessDays
 from cloud.projections.flows import COUNTED, SCRAPPED
+from cloud.recommendations.bulk import mark, unmark
 from cloud.recommendations.rows import UNANSWERED, UNDER_WAY, RecommendationRow, of_row, query
+from cloud.recommendations.sites import SiteSetting, setting_of
+from cloud.recommendations.whatif import LEAST_UPLIFT, MOST_MOVED, MOST_UPLIFT, Change
 from cloud.store import schema
-from cloud.store.database import reading
+from cloud.store.database import reading, writing
 from cloud.web.announced import Announced, announced
 from cloud.web.freshness import SiteFreshness, chosen, sites_of
 from cloud.web.history import Ahead, Day, Flow, ahead, by_day, chart, past
+from cloud.web.item_foresight import CLASSES, Foresight, chart_campaigns, day_of, model_words, read_foresight
 from cloud.web.movements import FeedFilter, read_feed
-from cloud.web.page import HtmlRequest, Visit, embedded_json, href, page, segment, sheet, visit
+from cloud.web.page import HtmlRequest, Visit, embedded_json, href, page, read_form, see_other, segment, sheet, visit
 from vocabulary.place import IN_TRANSIT, ROBOT, is_virtual
 
 #: Balances, documents and movements listed; more are a link away.
@@ -37,11 +41,25 @@ _forecast = msgspec.json.Decoder(Forecast)
 
 
 class ItemFilter(Struct, frozen=True, omit_defaults=True):
-    """What the URL holds: the site whose history is shown ("" = where most of it is), and how many days of it."""
+    """What the URL holds: the site whose history is shown ("" = where most of it is), how many days of it, and what is to be
+    supposed of a campaign: moved by `shift` days, with another `uplift` (per cent), or left `out`.
+    """
 
     site: Annotated[str, Meta(max_length=200)] = ""
     days: Literal[30, 90, 180, 365] = 90
     format: Literal["html", "csv"] = "html"
+    campaign: Annotated[str, Meta(max_length=200)] = ""
+    shift: Annotated[int, Meta(ge=-MOST_MOVED, le=MOST_MOVED)] = 0
+    uplift: Annotated[float, Meta(ge=LEAST_UPLIFT / 10, le=MOST_UPLIFT / 10)] | None = None
+    out: bool = False
+
+    @property
+    def change(self) -> Change | None:
+        """What is to be supposed of a campaign."""
+        if not self.campaign:
+            return None
+        uplift = None if self.uplift is None else round(10 * self.uplift)
+        return Change(self.campaign, self.shift, uplift, self.out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +79,7 @@ class Past:
     days: list[Day]
     fan: list[Ahead]
     forecast: Forecast | None
+    site: SiteSetting
 
 
 async def read_stock(conn: AsyncConnection, item: str, sites: Sequence[SiteFreshness]) -> list[SiteStock]:
@@ -95,10 +114,9 @@ async def read_past(conn: AsyncConnection, site_id: str, item: str, days: int, n
     s, d, m, f, st = (
         schema.site.c, schema.daily.c, schema.movement_line.c, schema.forecast.c, schema.item_stock.c,
     )  # fmt: skip
-    site = (await conn.execute(select(s.zone, s.day_start, s.opens, s.closes).where(s.id == site_id))).one()
-    calendar = BusinessDays(site.zone, site.day_start, site.opens, site.closes)
-    today = calendar.day(now)
-    first = (date.fromisoformat(today) - timedelta(days=days)).isoformat()
+    site = setting_of((await conn.execute(select(schema.site).where(s.id == site_id))).mappings().one(), now)
+    calendar, today = site.days, site.today.isoformat()
+    first = (site.today - timedelta(days=days)).isoformat()
     mine = (d.site_id == site_id, d.item == item)
     rows = await conn.execute(select(schema.daily).where(*mine, d.day >= first, d.day <= today))
     empty_since = select(st.empty_since).where(st.site_id == site_id, st.item == item).scalar_subquery()
@@ -121,8 +139,8 @@ async def read_past(conn: AsyncConnection, site_id: str, item: str, days: int, n
     body = await conn.execute(select(f.body).where(f.site_id == site_id, f.item == item, f.latest).limit(1))
     found = body.scalar_one_or_none()
     forecast = None if found is None else _forecast.decode(found)
-    minutes = max(site.closes - site.opens, 1)
-    return Past(past(today, days, flows, changes, on_hand, ordered or "", minutes), ahead(forecast), forecast)
+    told = past(today, days, flows, changes, on_hand, ordered or "", site.open_minutes)
+    return Past(told, ahead(forecast), forecast, site)
 
 
 async def read_recommendation(conn: AsyncConnection, site_id: str, item: str) -> RecommendationRow | None:
@@ -173,7 +191,7 @@ async def item_page(request: HtmlRequest, item: FromPath[str]) -> Response[str]:
         if wanted.format == "csv":
             return _sheet(item, history)
         packaging = await conn.execute(select(schema.packaging).where(p.item == item).order_by(p.quantity, p.gtin))
-        columns = chart(history.days, history.fan)
+        foresight = await read_foresight(conn, history.site, item, history.forecast, wanted.change, visited.now)
         path = f"/items/{segment(item)}"
         return await page(
             visited,
@@ -188,7 +206,10 @@ async def item_page(request: HtmlRequest, item: FromPath[str]) -> Response[str]:
             places=await read_places(conn, visited, item),
             zones={site.id: site for site in sites},
             history=history,
-            chart=embedded_json(columns),
+            chart=embedded_json(_chart(history, foresight)),
+            foresight=foresight,
+            plain=msgspec.structs.replace(wanted, site=here.site.id, campaign="", shift=0, uplift=None, out=False),
+            may_plan=visited.person.may("plan", here.site.id),
             recommendation=await read_recommendation(conn, here.site.id, item),
             lines=await read_open_lines(conn, visited, item, [site.id for site in sites]),
             rows=await read_feed(conn, [here.site], FeedFilter(site=here.site.id, item=item), 20),
@@ -196,14 +217,50 @@ async def item_page(request: HtmlRequest, item: FromPath[str]) -> Response[str]:
             named_lines=1,
             since=0,
             more=href("/live", FeedFilter(site=here.site.id, item=item)),
+            words=CLASSES,
+            model_words=model_words,
+            day_of=day_of,
+            today=history.site.today.toordinal(),
             choices=[(days, href(path, wanted, days=days)) for days in (30, 90, 180, 365)],
         )
 
 
+def _chart(history: Past, foresight: Foresight) -> dict[str, object]:
+    """Columns for the chart, the fan that is supposed beside the one that stands, and the campaigns."""
+    supposed = ahead(history.forecast, foresight.what_if.after.fan) if foresight.what_if else []
+    columns: dict[str, object] = {**chart(history.days, history.fan, supposed)}
+    return columns | {"campaigns": chart_campaigns(foresight.campaigns)}
+
+
+class BulkForm(Struct, frozen=True):
+    """What the form about an order line holds."""
+
+    site: Annotated[str, Meta(max_length=200)]
+    document: Annotated[str, Meta(max_length=200)]
+    line: int
+    action: Literal["leave-out", "count"]
+    reason: Annotated[str, Meta(max_length=500)] = ""
+
+
+@post("/items/{item:str}/bulk", include_in_schema=False)
+async def answer_bulk(request: HtmlRequest, item: FromPath[str]) -> Redirect:
+    """Leave an order line out of the demand that is foreseen, or let it count again."""
+    visited = visit(request)
+    form = await read_form(request, BulkForm)
+    visited.person.require("plan", form.site)
+    actor, key = visited.person.actor, (form.site, form.document, form.line)
+    async with writing(visited.services.engine, form.site) as conn:
+        if form.action == "leave-out":
+            await mark(conn, *key, form.reason, actor, visited.now)
+        else:
+            await unmark(conn, *key, actor, visited.now)
+    return see_other(href(f"/items/{segment(item)}", ItemFilter(site=form.site)) + "#orders")
+
+
 def _sheet(item: str, history: Past) -> Response[str]:
     rows: list[tuple[Any, ...]] = [
-        (day.day, day.demand, day.issued, day.received, day.stock, int(day.out)) for day in history.days
+        (day.day, day.demand, day.issued, day.received, day.returned, day.stock, int(day.out)) for day in history.days
     ]
-    rows += [(one.day, None, None, None, None, None, *one.quantiles) for one in history.fan]
-    head = ("day", "demand", "issued", "received", "stock", "out", "p05", "p25", "p50", "p75", "p95")
+    rows += [(one.day, None, None, None, None, None, None, *one.quantiles) for one in history.fan]
+    head = ("day", "demand", "issued", "received", "returned", "stock", "out", "p05", "p25", "p50", "p75", "p95")
     return sheet("".join(sign for sign in item if sign.isalnum()) or "item", head, rows)

@@ -17,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.access.principal import EVERY_SITE
 from cloud.projections.changes import Change
 from cloud.recommendations.decide import Decision, decide
+from cloud.recommendations.orders import Message
 from cloud.recommendations.rows import UNDER_WAY, RecommendationRow, find, of_row, query
-from cloud.store import schema
+from cloud.recommendations.undo import can_undo, take_back
+from cloud.store import plans, schema
 from cloud.store.database import reading, writing
 from cloud.web.freshness import SiteFreshness, chosen, sites_of
 from cloud.web.movements import item_names
@@ -63,7 +65,7 @@ class InboxFilter(Struct, frozen=True, omit_defaults=True):
 class Answer(Struct, frozen=True):
     """The form. A changed `quantity` makes accepting an edit; `days` is how long a snooze lasts."""
 
-    action: Literal["accept", "reject", "snooze"]
+    action: Literal["accept", "reject", "snooze", "undo"]
     quantity: int | None = None
     reason: str = ""
     days: Annotated[int, Meta(ge=1, le=365)] = 1
@@ -100,6 +102,9 @@ class Card:
     unit: str
     steps: Sequence[Step]
     may_decide: bool
+    message: Message | None = None
+    #: what the first of two people approved, base units
+    approved: int | None = None
 
     @property
     def path(self) -> str:
@@ -116,7 +121,19 @@ class Card:
         """What a person, or headquarters by itself, answered; it stays so whatever becomes of the document."""
         if self.row.state not in ("released", "fulfilled"):
             return self.row.state
+        if self.by_policy:
+            return "auto-accepted"
         return "accepted" if self.row.quantity == self.row.proposal.quantity else "edited"
+
+    @property
+    def by_policy(self) -> bool:
+        """Whether nobody but the policy decided."""
+        return self.row.decided_by.startswith("policy ")
+
+    @property
+    def undoable(self) -> bool:
+        """Whether its order can be taken back."""
+        return self.may_decide and can_undo(self.row, self.message)
 
     @property
     def moves(self) -> bool:
@@ -155,11 +172,13 @@ async def read_steps(conn: AsyncConnection, documents: Sequence[tuple[str, str]]
 async def cards_of(
     conn: AsyncConnection, visited: Visit, rows: Sequence[RecommendationRow], sites: Sequence[SiteFreshness]
 ) -> list[Card]:
-    """`rows` as cards; two queries."""
+    """`rows` as cards; four queries."""
     i = schema.item.c
     items = await conn.execute(select(i.id, i.name, i.unit).where(i.id.in_(sorted({row.item for row in rows}))))
     known = {item.id: item for item in items}
     steps = await read_steps(conn, [(row.site_id, row.document) for row in rows if row.document])
+    messages = await _messages(conn, [(row.site_id, row.document) for row in rows if row.document])
+    approved = await _approved(conn, [(row.site_id, row.id) for row in rows if row.state in _STATES["waiting"]])
     by_id = {site.id: site for site in sites}
     return [
         Card(
@@ -169,9 +188,37 @@ async def cards_of(
             known[row.item].unit if row.item in known else "H87",
             steps.get((row.site_id, row.document), ()) if row.document else (),
             visited.person.may("approve", row.site_id),
+            messages.get((row.site_id, row.document)),
+            approved.get((row.site_id, row.id)),
         )
         for row in rows
     ]
+
+
+async def _messages(conn: AsyncConnection, orders: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Message]:
+    """The newest message about each order."""
+    if not orders:
+        return {}
+    m = plans.purchase_message.c
+    rows = await conn.execute(
+        select(*(m[name] for name in Message.__struct_fields__))
+        .where(tuple_(m.site_id, m.document).in_(list(orders)))
+        .order_by(m.revision)
+    )
+    return {(row.site_id, row.document): Message(*row) for row in rows}
+
+
+async def _approved(conn: AsyncConnection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """What the last first approval of each proposal said."""
+    if not keys:
+        return {}
+    a = plans.approval.c
+    rows = await conn.execute(
+        select(a.site_id, a.recommendation, a.quantity)
+        .where(tuple_(a.site_id, a.recommendation).in_(list(keys)))
+        .order_by(a.at)
+    )
+    return {(row.site_id, row.recommendation): row.quantity for row in rows}
 
 
 async def read_inbox(
@@ -253,11 +300,15 @@ async def answer_recommendation(
     services = visited.services
     async with writing(services.engine, site_id) as conn:
         before = await find(conn, site_id, name)
-        decision = decision_of(answer, before.quantity, visited.now)
-        row = await decide(conn, services.runtime, visited.person.actor, site_id, name, decision)
+        actor = visited.person.actor
+        if answer.action == "undo":
+            row = await take_back(conn, services.runtime, actor, site_id, name, answer.reason)
+        else:
+            decision = decision_of(answer, before.quantity, visited.now)
+            row = await decide(conn, services.runtime, actor, site_id, name, decision)
         sites = chosen(await sites_of(conn, visited.person, visited.now), site_id)
         card = (await cards_of(conn, visited, [row], sites))[0]
-    kinds = ("recommendations", "documents", "downlink") if row.document else ("recommendations",)
+    kinds = ("recommendations", "documents", "downlink") if row.document or before.document else ("recommendations",)
     services.changes.publish(Change(site_id, kinds, 0, services.runtime.now()))
     if visited.partial:
         return _card(visited, card)
@@ -266,15 +317,6 @@ async def answer_recommendation(
 
 def _card(visited: Visit, card: Card) -> Response[str]:
     return html(render("recommendation_card.html", card=card, person=visited.person, now=visited.now))
-
-
-@post("/cycle", include_in_schema=False)
-async def start_cycle(request: HtmlRequest) -> Redirect:
-    """Forecast and decide now; the answer comes when it is done."""
-    visited = visit(request)
-    visited.person.require("plan", EVERY_SITE)
-    await visited.services.cycle("request")
-    return see_other("/recommendations")
 
 
 def decision_of(answer: Answer, proposed: int, now: int) -> Decision:

@@ -4,10 +4,15 @@
     movements.py        /live, /movements/...   the live feed; why a number is what it is; corrections
     item.py, history.py /items/{item}           where, demand, stock, forecast, documents
     recommendations.py  /recommendations        the inbox
+    cycle.py            /cycle                  how far the decision cycle is
+    forecasts.py        /forecasts              how good the forecasts are
     replay.py           /replay                 what the forecast would have saved
     documents.py        /documents              expected and done
+    purchases.py        /purchases              orders to suppliers: sent, promised, late
     exceptions.py       /exceptions             what needs judgement
     gateways.py         /gateways               who speaks, how far behind
+    data.py             /data                   master data and plans: lists, forms, files
+    plans.py            /plans                  campaigns and price changes on a time axis
     sign_in.py          /sign-in, /sign-out
 
 Every query is limited by `Principal.scope` or by the sites that `freshness.sites_of` found for the person. A page
@@ -35,14 +40,22 @@ from cloud.errors import (
     TooLargeError,
     UnauthorizedError,
 )
+from cloud.web.cycle import cycle_page, start_cycle
+from cloud.web.data import data_list, data_page, suggest
+from cloud.web.data_edit import delete_page, delete_row, edit_page, store_row
+from cloud.web.data_upload import template_file, upload, upload_page
 from cloud.web.documents import document_page, documents_page
 from cloud.web.exceptions import answer_exception, exceptions_page
+from cloud.web.forecasts import forecasts_page, start_backtest, stop_backtest
 from cloud.web.gateways import gateways_page
-from cloud.web.item import item_page
+from cloud.web.item import answer_bulk, item_page
 from cloud.web.movements import correct_movement, live_page, movement_page
 from cloud.web.page import HtmlRequest, html, render
-from cloud.web.recommendations import answer_recommendation, inbox_page, recommendation_page, start_cycle
-from cloud.web.replay import replay_page, start_replay
+from cloud.web.plan_new import add_campaign, new_campaign_page
+from cloud.web.plans import call_off_page, change_campaign, plans_page
+from cloud.web.purchases import act_on_purchase, purchase_page, purchases_page
+from cloud.web.recommendations import answer_recommendation, inbox_page, recommendation_page
+from cloud.web.replay import replay_page, start_replay, stop_replay, use_replay
 from cloud.web.sign_in import link_page, sign_in, sign_in_page, sign_out, use_link
 from cloud.web.static import static_file
 from cloud.web.stock import freshness_strip, stock_page
@@ -61,8 +74,14 @@ def page_routes() -> list[ControllerRouterHandler]:
     """The handlers of all pages and their files; they need `services` in the application's state."""
     pages: list[ControllerRouterHandler] = [
         stock_page, freshness_strip, live_page, movement_page, correct_movement, item_page, inbox_page, recommendation_page,
-        answer_recommendation, start_cycle, documents_page, document_page, exceptions_page, answer_exception, gateways_page,
-        replay_page, start_replay, sign_in_page, sign_in, link_page, use_link, sign_out,
+        answer_recommendation, documents_page, document_page, purchases_page, purchase_page, act_on_purchase,
+        exceptions_page, answer_exception, gateways_page,
+        cycle_page, start_cycle, replay_page, start_replay, stop_replay, use_replay,
+        sign_in_page, sign_in, link_page, use_link, sign_out, answer_bulk,
+        forecasts_page, start_backtest, stop_backtest,
+        data_page, data_list, suggest, edit_page, store_row, delete_page, delete_row,
+        upload_page, upload, template_file,
+        plans_page, new_campaign_page, add_campaign, call_off_page, change_campaign,
     ]  # fmt: skip
     handlers: Any = {UnauthorizedError: _sign_in_first, CloudError: _known, HTTPException: _framework}
     return [Router("/", route_handlers=pages, exception_handlers=handlers), static_file]

@@ -1,16 +1,37 @@
 "use strict";
-// The item's chart: demand and its forecast fan on the left scale, stock on the right one, stock-outs marked.
+// The item's chart: demand and its forecast fan on the left scale, stock on the right one, stock-outs and campaigns marked,
+// and the fan of what is supposed beside the one that stands.
 (() => {
   const place = document.getElementById("chart");
   const source = document.getElementById("chart-data");
   if (!place || !source || typeof uPlot === "undefined") return;
   const data = JSON.parse(source.textContent);
-  const names = ["time", "p05", "p25", "p50", "p75", "p95", "demand", "stock", "out"];
+  const supposed = "w50" in data;
+  const names = ["time", "p05", "p25", "p50", "p75", "p95", "demand", "stock", "out", ...(supposed ? ["w05", "w50", "w95"] : [])];
   const columns = names.map((name) => data[name]);
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const number = (value) => (value === null || value === undefined ? "–" : Math.round(value * 10) / 10);
 
   const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+
+  const shade = (u) => {
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.textBaseline = "top";
+    ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+    for (const one of data.campaigns) {
+      const left = u.valToPos(one.from, "x", true), right = u.valToPos(one.to, "x", true);
+      if (right < bbox.left || left > bbox.left + bbox.width) continue;
+      ctx.fillStyle = colour("--new");
+      ctx.fillRect(left, bbox.top, Math.max(right - left, 2), bbox.height);
+      ctx.fillStyle = colour("--ink-soft");
+      ctx.fillText(`${one.name} ${one.uplift > 0 ? "+" : ""}${Math.round(one.uplift)} %`, Math.max(left, bbox.left) + 3, bbox.top + 3);
+    }
+    ctx.restore();
+  };
 
   const draw = () => {
     place.textContent = "";
@@ -35,7 +56,9 @@
         { label: "Demand", stroke: colour("--accent"), width: 1.5, points: { show: false }, value: (_, v) => number(v) },
         { label: "Stock", scale: "stock", stroke: colour("--stock"), width: 1.5, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false }, value: (_, v) => number(v) },
         { label: "Stock-out", stroke: colour("--bad"), paths: () => null, points: { show: true, size: 7, fill: colour("--bad") }, value: (_, v) => (v === null ? "no" : "yes") },
+        ...(supposed ? [["5 %", 1], ["median", 2], ["95 %", 1]] : []).map(([label, width]) => ({ label: `Supposed, ${label}`, stroke: colour("--bad"), width, dash: [2, 3], points: { show: false }, value: (_, v) => number(v) })),
       ],
+      hooks: { drawClear: [shade] },
     };
     return new uPlot(options, columns, place);
   };

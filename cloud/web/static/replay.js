@@ -1,5 +1,5 @@
 "use strict";
-// The frontier: value fill over stock value; a line for each share of value, a point for each policy.
+// The frontier: value fill over stock value; a line for each share of value, a numbered point for each policy.
 (() => {
   const place = document.getElementById("frontier");
   const source = document.getElementById("frontier-data");
@@ -15,24 +15,44 @@
   };
   const columns = [xs, ...lines.map(([, line]) => column(line)), ...points.map(([, point]) => column([point]))];
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const money = new Intl.NumberFormat("en-GB", { notation: "compact" });
+  const money = new Intl.NumberFormat("en-GB", { notation: "compact", maximumSignificantDigits: 3 });
+
+  // Points that fall together share a label: their numbers stand beside it, one after the other.
+  const numbers = (plot) => {
+    const { ctx } = plot, scale = devicePixelRatio, told = [];
+    ctx.save();
+    ctx.font = `${12 * scale}px system-ui, sans-serif`;
+    ctx.fillStyle = colour("--ink");
+    points.forEach(([, [x, y]], index) => {
+      const left = plot.valToPos(x, "x", true), top = plot.valToPos(y, "y", true);
+      const near = told.find((one) => Math.hypot(one.left - left, one.top - top) < 10 * scale);
+      if (near) near.text += `, ${index + 1}`; else told.push({ left, top, text: `${index + 1}` });
+    });
+    told.forEach(({ left, top, text }) => {
+      const wide = ctx.measureText(text).width, over = left + 8 * scale + wide > plot.bbox.left + plot.bbox.width;
+      ctx.fillText(text, over ? left - 8 * scale - wide : left + 8 * scale, top + 14 * scale);
+    });
+    ctx.restore();
+  };
 
   const draw = () => {
     place.textContent = "";
     const ink = colour("--ink-soft"), grid = colour("--line");
     const axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid }, font: "12px system-ui, sans-serif", labelFont: "12px system-ui, sans-serif", labelSize: 18 };
-    const percent = (_, v) => (v === null || v === undefined ? "–" : `${v.toFixed(1)} %`);
     const dashes = [[], [8, 4], [4, 4], [2, 4]];
-    const mark = (name) => (name === "oracle" ? colour("--good") : name.startsWith("dynamic") ? colour("--accent") : colour("--bad"));
+    const mark = (name) => (name === "oracle" ? colour("--good") : name.startsWith("forecast") ? colour("--accent") : colour("--bad"));
     return new uPlot({
       width: place.clientWidth,
-      height: place.clientWidth < 500 ? 280 : 380,
-      scales: { x: { time: false }, y: { range: (_, min, max) => [Math.max(0, Math.floor(min - 2)), Math.min(100.5, max + 2)] } },
+      height: place.clientWidth < 500 ? 300 : 400,
+      legend: { live: false },
+      cursor: { show: false },
+      hooks: { draw: [numbers] },
+      scales: { x: { time: false }, y: { range: (_, min, max) => [Math.max(0, Math.floor(min - 2)), Math.min(101, max + 2)] } },
       axes: [{ ...axis, label: "Average stock value", values: (_, all) => all.map((v) => money.format(v)) }, { ...axis, label: "Value fill, %", size: 48 }],
       series: [
-        { label: "Stock value", value: (_, v) => (v === null || v === undefined ? "–" : money.format(v)) },
-        ...lines.map(([share], index) => ({ label: `forecast, ${share} of value`, stroke: colour("--accent"), dash: dashes[index % 4], width: 1.5, spanGaps: true, points: { show: false }, value: percent })),
-        ...points.map(([name]) => ({ label: name, stroke: mark(name), paths: () => null, points: { show: true, size: 9, fill: name.startsWith("dynamic") ? colour("--paper") : mark(name) }, value: percent })),
+        { label: "Stock value" },
+        ...lines.map(([share], index) => ({ label: `forecast, ${share} of value`, stroke: colour("--accent"), dash: dashes[index % 4], width: 1.5, spanGaps: true, points: { show: false } })),
+        ...points.map(([name], index) => ({ label: `${index + 1} ${name}`, stroke: mark(name), paths: () => null, points: { show: true, size: 9, fill: name.startsWith("forecast") ? colour("--paper") : mark(name) } })),
       ],
     }, columns, place);
   };

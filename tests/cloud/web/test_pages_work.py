@@ -21,7 +21,7 @@ from vocabulary.place import Account
 from vocabulary.wire import Advisory, BalanceLine, Command, DecideException
 
 #: Queries of one page at most, the session's and the frame's included.
-MOST_QUERIES = 18
+MOST_QUERIES = 26
 PAGES = (
     "/", "/live", "/live?item=TEA-100", "/items/TEA-100", "/recommendations", "/recommendations?state=under+way",
     "/documents", "/documents/north/PO-1", "/exceptions", "/gateways", "/movements/north/4712/3", "/sign-in",
