@@ -29,12 +29,13 @@ _GOODS = {
 
 @dataclass(frozen=True, slots=True)
 class Supplier:
-    """A supplier, the days it needs, and the email under which its own systems sign in."""
+    """A supplier, the days it needs, and the value (minor units) from which it pays the freight."""
 
     id: str
     name: str
     lead_time_days: float
     lead_time_sd: float
+    freight_free_minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +63,21 @@ class DemoSite:
     id: str
     name: str
     zone: str
+    country: str
     share: float
     doors: tuple[str, str] = ("dock-1", "dock-2")
 
 
 SUPPLIERS = (
-    Supplier("SUP-ALTO", "Alto Trading", 2.0, 0.5),
-    Supplier("SUP-BORA", "Bora Wholesale", 5.0, 1.5),
-    Supplier("SUP-CIMA", "Cima Imports", 12.0, 4.0),
+    Supplier("SUP-ALTO", "Alto Trading", 2.0, 0.5, 0),
+    Supplier("SUP-BORA", "Bora Wholesale", 5.0, 1.5, 60_000),
+    Supplier("SUP-CIMA", "Cima Imports", 12.0, 4.0, 150_000),
 )
 
 SITES = (
-    DemoSite("north", "North warehouse", "Europe/Berlin", 0.8),
-    DemoSite("south", "South warehouse", "Europe/Rome", 0.6),
-    DemoSite("central", "Central warehouse", "Europe/Vienna", 1.4),
+    DemoSite("north", "North warehouse", "Europe/Berlin", "DE", 0.8),
+    DemoSite("south", "South warehouse", "Europe/Rome", "IT", 0.6),
+    DemoSite("central", "Central warehouse", "Europe/Vienna", "AT", 1.4),
 )
 
 CURRENCY = "EUR"

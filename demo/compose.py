@@ -160,7 +160,7 @@ class _Setup:
 
     async def _fill(self, owner: Api, catalogue: list[DemoItem]) -> dict[str, str]:
         """Store the master data; the keys of the partners."""
-        for kind, rows in masters(catalogue).items():
+        for kind, rows in masters(catalogue, self._options.seed, self._today).items():
             await owner.put(kind, rows)
         names = [supplier.id for supplier in SUPPLIERS] + list(CUSTOMERS)
         return {name: await owner.make_key(f"{name} order system", "partner", name) for name in names}

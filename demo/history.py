@@ -37,13 +37,23 @@ class Event:
     number: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A promotion of an item at a site: `days` days from day `start` on, demand `uplift` times as high; a dip behind it."""
+
+    start: int
+    days: int
+    uplift: float
+
+
 @dataclass(slots=True)
 class _Market:
     """How one item's customers behave at one site."""
 
     level: float
     breaks: dict[int, float]
-    campaigns: dict[int, float]
+    campaigns: tuple[Campaign, ...]
+    moods: dict[int, float]
     swing: float
     phase: float
     batch: int
@@ -57,16 +67,21 @@ class _Market:
         breaks = {
             random.randrange(40, DAYS): random.choice((0.5, 0.7, 1.4, 2.0)) for _ in range(random.choice((0, 1, 1, 2)))
         }
-        campaigns: dict[int, float] = {}
-        for _ in range(random.choice((0, 0, 1, 2))):
-            start, length, uplift = random.randrange(20, DAYS - 20), random.randrange(4, 11), random.uniform(1.6, 3.0)
-            campaigns.update(dict.fromkeys(range(start, start + length), uplift))
-            campaigns.update(dict.fromkeys(range(start + length, start + length + length // 2), 0.55))
+        campaigns = tuple(
+            Campaign(random.randrange(20, DAYS - 20), random.randrange(4, 11), random.uniform(1.6, 3.0))
+            for _ in range(random.choice((0, 0, 1, 2)))
+        )
+        moods: dict[int, float] = {}
+        for one in campaigns:
+            end = one.start + one.days
+            moods.update(dict.fromkeys(range(one.start, end), one.uplift))
+            moods.update(dict.fromkeys(range(end, end + one.days // 2), 0.55))
         fate = random.random()
         return cls(
             level=daily,
             breaks=breaks,
             campaigns=campaigns,
+            moods=moods,
             swing=random.uniform(0.0, 0.35),
             phase=random.uniform(0, math.tau),
             batch=random.choice((1, 1, 1, 2, 6)),
@@ -83,19 +98,30 @@ class _Market:
             self.lively = not self.lively
         if not self.born <= day < self.dies:
             return 0
-        mean = self.level * _WEEK[weekday] * self.campaigns.get(day, 1.0) * (1.0 if self.lively else 0.35)
+        mean = self.level * _WEEK[weekday] * self.moods.get(day, 1.0) * (1.0 if self.lively else 0.35)
         mean *= 1 + self.swing * math.sin(self.phase + day / 61)
         return self.batch * _poisson(random, mean / self.batch)
 
 
 def year(seed: int, site: DemoSite, catalogue: list[DemoItem], first_weekday: int) -> Iterator[Event]:
     """The events of `DAYS` days at a site, day by day; `first_weekday` 0 is Monday."""
-    shops = [_Shop(Random(f"{seed}:{site.id}:{item.id}"), item, site.share) for item in catalogue]
+    shops = [_Shop(_drawn(seed, site, item), item, site.share) for item in catalogue]
     for shop in shops:
         yield Event(0, 0, "opening", shop.item.id, shop.stock)
     for day in range(DAYS):
         events = [event for shop in shops for event in shop.day(day, (first_weekday + day) % 7)]
         yield from sorted(events, key=lambda event: (event.minute, event.item))
+
+
+def campaigns(seed: int, site: DemoSite, catalogue: list[DemoItem]) -> Iterator[tuple[DemoItem, Campaign]]:
+    """The promotions of the same year at a site."""
+    for item in catalogue:
+        shop = _Shop(_drawn(seed, site, item), item, site.share)
+        yield from ((item, campaign) for campaign in shop.campaigns)
+
+
+def _drawn(seed: int, site: DemoSite, item: DemoItem) -> Random:
+    return Random(f"{seed}:{site.id}:{item.id}")
 
 
 class _Shop:
@@ -112,6 +138,11 @@ class _Shop:
         self.stock = self._minimum + self._lot
         self._coming: dict[int, list[tuple[int, int]]] = {}
         self._orders = 0
+
+    @property
+    def campaigns(self) -> tuple[Campaign, ...]:
+        """Its promotions."""
+        return self._market.campaigns
 
     def day(self, day: int, weekday: int) -> Iterator[Event]:
         """What happens on one day: deliveries in the morning, sales over the day, an order in the evening."""

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 from demo.catalogue import CURRENCY, CUSTOMERS, SITES, STORAGE, SUPPLIERS, DemoItem
+from demo.history import DAYS, campaigns
 
 Row = dict[str, str | int | float | bool]
 
 #: What placing an order costs, minor units: somebody's quarter of an hour.
 _ORDER_COST_MINOR = 800
+#: What a truck costs, minor units, where an order is too small for the supplier to pay it.
+_FREIGHT_MINOR = 6_000
+#: Minutes of the demo's clock that an approved order can be taken back.
+_UNDO_MINUTES = 1
+#: What headquarters orders by itself, minor units an order and a day at a site, and from where two people approve.
+_RELEASE_MINOR, _DAILY_MINOR, _FOUR_EYES_MINOR = 20_000, 60_000, 1_000_000
+#: Planners think in halves: a campaign is planned at the nearest half of what it is going to do, per mille.
+_HALF = 500
 
 
-def masters(catalogue: list[DemoItem]) -> dict[str, list[Row]]:
-    """All rows by kind, in the order in which they can be stored."""
+def masters(catalogue: list[DemoItem], seed: int, today: date) -> dict[str, list[Row]]:
+    """All rows by kind, in the order in which they can be stored; `today` is the first day after the history."""
     return {
-        "sites": [{"id": site.id, "name": site.name, "zone": site.zone, "currency": CURRENCY} for site in SITES],
+        "sites": [
+            {
+                "id": site.id,
+                "name": site.name,
+                "zone": site.zone,
+                "country": site.country,
+                "currency": CURRENCY,
+                "undo_minutes": _UNDO_MINUTES,
+            }
+            for site in SITES
+        ],
         "places": _places(),
         "items": [
             {
@@ -34,14 +55,52 @@ def masters(catalogue: list[DemoItem]) -> dict[str, list[Row]]:
                 (item.pallet_gtin, item.pallet, "pallet"),
             )
         ],
-        "suppliers": [{"id": supplier.id, "name": supplier.name} for supplier in SUPPLIERS],
+        "suppliers": [
+            {
+                "id": supplier.id,
+                "name": supplier.name,
+                "freight_free_minor": supplier.freight_free_minor,
+                "freight_minor": _FREIGHT_MINOR if supplier.freight_free_minor else 0,
+                "currency": CURRENCY,
+            }
+            for supplier in SUPPLIERS
+        ],
         "customers": [{"id": name, "name": name.removeprefix("CUS-").title() + " stores"} for name in CUSTOMERS],
         "terms": _terms(catalogue),
         "lanes": [
             {"from_site": "central", "to_site": site, "lead_time_days": 1.0, "cost_minor": 4_500, "currency": CURRENCY}
             for site in ("north", "south")
         ],
+        "autonomy": [
+            {
+                "site_id": "",
+                "category": "",
+                "release_minor": _RELEASE_MINOR,
+                "daily_minor": _DAILY_MINOR,
+                "least_confidence": 800,
+                "four_eyes_minor": _FOUR_EYES_MINOR,
+                "currency": CURRENCY,
+            }
+        ],
+        "campaigns": _campaigns(catalogue, seed, today - timedelta(days=DAYS)),
     }
+
+
+def _campaigns(catalogue: list[DemoItem], seed: int, first: date) -> list[Row]:
+    """The year's promotions as they were planned."""
+    return [
+        {
+            "site_id": site.id,
+            "id": f"promo-{number:03d}",
+            "item": item.id,
+            "name": f"{item.name} on offer",
+            "first_day": (first + timedelta(days=campaign.start)).isoformat(),
+            "last_day": (first + timedelta(days=campaign.start + campaign.days - 1)).isoformat(),
+            "uplift": round((campaign.uplift - 1) * 1_000 / _HALF) * _HALF,
+        }
+        for site in SITES
+        for number, (item, campaign) in enumerate(campaigns(seed, site, catalogue), 1)
+    ]
 
 
 def _places() -> list[Row]:
