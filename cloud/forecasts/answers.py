@@ -13,7 +13,17 @@ import numpy as np
 from cloud.forecasts import calibration
 from cloud.forecasts.classes import CLASSES
 from cloud.forecasts.distribution import MOMENT_BUCKETS, moments, quantiles
-from cloud.forecasts.forecast import FAN_LEVELS, FAN_PERIODS, LEVELS, Batch, Calibration, Forecast, Verdict, inputs_hash
+from cloud.forecasts.forecast import (
+    FAN_LEVELS,
+    FAN_PERIODS,
+    LEVELS,
+    Batch,
+    Calibration,
+    Forecast,
+    Touching,
+    Verdict,
+    inputs_hash,
+)
 from cloud.forecasts.outlook import Book
 from cloud.forecasts.panel import Counts, Values
 
@@ -47,6 +57,7 @@ def answers(told: Answer) -> tuple[Forecast, ...]:
     values = promised(told.over, told.learnt, LEVELS)
     fans = _fans(book, told.path[:, :FAN_PERIODS])
     verdicts = {one.name: one for one in told.verdicts}
+    touching = Touching(batch.drivers, batch.country)
     sizes = book.periods.sums(np.zeros(1, dtype=np.intp), np.asarray([book.periods.length]))
     line_size = sizes[1][:, 0] / np.maximum(sizes[0][:, 0], 1)
     made: list[Forecast] = []
@@ -75,9 +86,10 @@ def answers(told: Answer) -> tuple[Forecast, ...]:
             fan_levels=FAN_LEVELS,
             fan=tuple(tuple(_rounded(float(value)) for value in day) for day in fans[row]),
             error=_rounded(told.learnt[row].error),
-            inputs=inputs_hash(batch.origin, batch.period_days, request),
+            inputs=inputs_hash(batch.origin, batch.period_days, request, touching),
             weights=weights,
             drivers=drivers,
+            lent=request.lent,
         )
         version = hashlib.sha256(msgspec.msgpack.encode((body, told.learnt[row]))).hexdigest()[:16]
         made.append(msgspec.structs.replace(body, version=version))
@@ -91,8 +103,8 @@ def _fans(book: Book, daily: Values) -> Values:
     now = np.asarray([book.periods.length])
     variance, none = moments(book.periods, now, mean, lumpy, MOMENT_BUCKETS * book.size)
     share = daily / np.maximum(mean, 1e-12)
-    often = np.minimum(1.0, (1 - none) * share)
-    made = quantiles(daily.reshape(-1), (variance * share).reshape(-1), 1 - often.reshape(-1), FAN_LEVELS)
+    silent = none**share  # a day that holds more is like a longer one
+    made = quantiles(daily.reshape(-1), (variance * share).reshape(-1), silent.reshape(-1), FAN_LEVELS)
     return made.reshape(*daily.shape, len(FAN_LEVELS))
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 #: Part of each forecast's version: raise it when a change of the code changes numbers.
-CODE_VERSION = "forecast/4"
+CODE_VERSION = "forecast/5"
 
 #: Syntetos-Boylan classes, "new" for too short a history to tell, "dead" where nothing was ever asked for.
 DemandClass = Literal["smooth", "erratic", "intermittent", "lumpy", "new", "dead"]
@@ -32,7 +33,8 @@ FAN_PERIODS = 28
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
     """One series to forecast. `quantities` per period from `first` (an ordinal date) on; `censored` are the offsets of
-    periods in which stock was out, so that what was issued is less than what was wanted; times in periods.
+    periods in which stock was out, so that what was issued is less than what was wanted; times in periods. `lent` says in
+    words which part of the past is another item's ("" none).
     """
 
     site: str
@@ -43,6 +45,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     lead_time_sd: float
     review: float
     censored: tuple[int, ...] = ()
+    lent: str = ""
 
 
 class Driver(msgspec.Struct, frozen=True, array_like=True):
@@ -50,7 +53,9 @@ class Driver(msgspec.Struct, frozen=True, array_like=True):
 
     `values` stand at `dates` (ordinal dates). `planned` tells which were known beforehand; others are used only before the
     origin. A driver with any planned value is a plan, whose other dates have none (0); else it is an indicator, whose last
-    value holds until the next.
+    value holds until the next, as that of a plan that `holds` (a price) does. `since` stands beside `dates`: the ordinal date
+    from which a planned value was known, empty for ever. `expected`: the values are log changes of demand that somebody
+    planned (a campaign), and all of it is expected to come until the past says otherwise.
     """
 
     name: str
@@ -59,12 +64,16 @@ class Driver(msgspec.Struct, frozen=True, array_like=True):
     planned: tuple[bool, ...]
     site: str = ""
     item: str = ""
+    holds: bool = False
+    since: tuple[int, ...] = ()
+    expected: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True):
     """Whether a driver entered the forecast, and why: the share by which it lowered the pinball loss of demand over the
     horizon at past origins it had not seen, with its `standard_error`; `uplift`, the change of demand at an ordinary value of
-    the driver (0.3: 30 % more); and the reason in words.
+    the driver (0.3: 30 % more); and the reason in words. `share`: how much of a planned change (in logarithms) is expected to
+    come, None where nothing was planned; `occasions`: how often it was met in the past.
     """
 
     name: str
@@ -73,11 +82,30 @@ class Verdict(msgspec.Struct, frozen=True):
     standard_error: float
     uplift: float
     reason: str
+    share: float | None = None
+    occasions: int = 0
 
 
-def inputs_hash(origin: int, period_days: int, request: Request) -> str:
+class Touching:
+    """Which of the drivers can touch a series, as a digest: those everywhere, of its site, of its item, of both."""
+
+    def __init__(self, drivers: Iterable[Driver] = (), country: str = "") -> None:
+        self._country = country
+        self._packed: dict[tuple[str, str], bytes] = {}
+        for one in drivers:
+            digest = hashlib.sha256(self._packed.get((one.site, one.item), b"") + msgspec.msgpack.encode(one))
+            self._packed[one.site, one.item] = digest.digest()
+
+    def digest(self, site: str, item: str) -> bytes:
+        """What a series of `item` at `site` can be moved by; "" where by nothing."""
+        scopes = (("", ""), (site, ""), ("", item), (site, item))
+        return b"".join(self._packed.get(scope, b"") for scope in scopes) + self._country.encode()
+
+
+def inputs_hash(origin: int, period_days: int, request: Request, touching: Touching | None = None) -> str:
     """What a forecast was made from, as 16 hex digits: equal inputs need no new forecast."""
-    packed = msgspec.msgpack.encode((CODE_VERSION, origin, period_days, request))
+    moved = touching.digest(request.site, request.item) if touching else b""
+    packed = msgspec.msgpack.encode((CODE_VERSION, origin, period_days, request, moved))
     return hashlib.sha256(packed).hexdigest()[:16]
 
 
@@ -96,11 +124,24 @@ class Calibration(msgspec.Struct, frozen=True):
     scores: int
 
 
+class Effect(msgspec.Struct, frozen=True):
+    """What was learnt of a driver: the `verdict`; `beta` by which log demand changes with its value, relative to `ordinary`;
+    and the number of past forecasts it rests on.
+    """
+
+    verdict: Verdict
+    beta: float
+    ordinary: float
+    scores: int
+
+
 class Batch(msgspec.Struct, frozen=True):
-    """Series to forecast from one origin (an ordinal date). `known` is used where a class has too few past forecasts.
+    """Series to forecast from one origin (an ordinal date). `known` is used where a class has too few past forecasts,
+    `effects`, by name of the driver, where it has too few to judge a driver as well.
 
     `backtests` bounds the past origins behind weights, drivers and calibration; 0 for none. `country` (ISO 3166) has the
-    public holidays that count; `drivers` enter where they earn it.
+    public holidays that count; `drivers` enter where they earn it. Where a batch `teaches`, its answer holds the `models` that
+    were learnt, for batches that shall not learn their own (`teaching.py`).
     """
 
     origin: int
@@ -110,6 +151,9 @@ class Batch(msgspec.Struct, frozen=True):
     known: dict[str, Calibration] = {}
     country: str = ""
     drivers: tuple[Driver, ...] = ()
+    effects: dict[str, Effect] = {}
+    teaches: bool = False
+    models: bytes = b""
 
 
 class Forecast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,7 +162,8 @@ class Forecast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `quantiles` (at `levels`) are of the demand over the horizon: lead time, which varies, plus review. `fan[p][k]` is
     the quantile at `fan_levels[k]` of period p's demand. `rate` is the mean demand per period, `line_size` the mean of
     a period that had any. `error` is the class's relative error at past origins. `weights` stand beside `models`; `drivers`
-    are those that could have moved it, with the reason why they did or did not. All in base units and periods.
+    are those that could have moved it, with the reason why they did or did not; `lent` as in the request. All in base units
+    and periods.
     """
 
     version: str
@@ -144,6 +189,7 @@ class Forecast(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inputs: str
     weights: tuple[float, ...] = ()
     drivers: tuple[Verdict, ...] = ()
+    lent: str = ""
 
     @property
     def horizon(self) -> float:
@@ -179,3 +225,5 @@ class Forecasts(msgspec.Struct, frozen=True):
     forecasts: tuple[Forecast, ...]
     calibration: dict[str, Calibration]
     verdicts: tuple[Verdict, ...] = ()
+    effects: dict[str, Effect] = {}
+    models: bytes = b""

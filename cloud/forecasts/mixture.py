@@ -1,7 +1,8 @@
 """How much each kind of model counts, for each class: as much as its past forecasts of the horizon's demand earned.
 
 Weights are chosen on past origins from a coarse grid, and only where they beat the class's usual ones by more than one
-standard error (clustered by series): short histories keep what usually holds.
+standard error (clustered by series): short histories keep what usually holds. Of steady demand with a season they go half
+way only (shrinkage, Diebold and Pauly 1990): what was learnt in the past had seen less of the season than it has now.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ USUAL: dict[tuple[bool, bool], Weights] = {
     (False, True): (0.5, 0.0, 0.5),
     (False, False): (1.0, 0.0, 0.0),
 }
+_SPARSE = ("intermittent", "lumpy")
 #: The same for demand that mostly is not there: last year's single orders do not come again in the same week.
 USUAL_SPARSE: dict[tuple[bool, bool], Weights] = {
     (True, True): (0.5, 0.0, 0.5),
@@ -42,8 +44,7 @@ USUAL_SPARSE: dict[tuple[bool, bool], Weights] = {
 
 def usual(code: int, *, season: bool, learnt: bool) -> Weights:
     """The weights of a class (its index) of which nothing was measured."""
-    sparse = CLASSES[code] in ("intermittent", "lumpy")
-    return (USUAL_SPARSE if sparse else USUAL)[season, learnt]
+    return (USUAL_SPARSE if CLASSES[code] in _SPARSE else USUAL)[season, learnt]
 
 
 def weigh(code: int, kinds: Values, came: Values, series: Counts, *, season: bool, learnt: bool) -> Weights:
@@ -64,7 +65,10 @@ def weigh(code: int, kinds: Values, came: Values, series: Counts, *, season: boo
         gain = lost - np.abs(kinds @ np.asarray(weights) - came)
         if (total := float(gain.sum())) > max(most, _BETTER * clustered_error(gain, series)):
             best, most = weights, total
-    return best
+    if not season or CLASSES[code] in _SPARSE:  # these are not told of the season
+        return best
+    level, same_weeks, boosted = ((old + new) / 2 for old, new in zip(start, best, strict=True))
+    return level, same_weeks, boosted
 
 
 def clustered_error(loss: Values, cluster: Counts) -> float:

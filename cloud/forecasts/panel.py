@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,36 @@ class Panel:
         np.maximum.accumulate(at, axis=1, out=found[:, 1:])
         return found
 
+    @cached_property
+    def largest(self) -> Values:
+        """The largest demand before each column, 0 for none: (series, length + 1)."""
+        found = np.zeros((len(self.demand), self.length + 1))
+        np.maximum.accumulate(self.demand, axis=1, out=found[:, 1:])
+        return found
+
+    def faded(self, alpha: float) -> tuple[Values, Values]:
+        """Means of demand, and of whether there was any, since the first one and before each column, in which a period counts
+        1 - `alpha` times as much as the next: (series, length + 1), 0 before the first.
+        """
+        if alpha not in self._faded:
+            begun = np.arange(self.length)[None, :] >= self.first[:, None]
+            weight, level, often = (_fading(part, alpha) for part in (begun, self.demand, self.demand > 0))
+            counted = np.maximum(weight, 1e-12)
+            self._faded[alpha] = level / counted, often / counted
+        return self._faded[alpha]
+
+    @cached_property
+    def _faded(self) -> dict[float, tuple[Values, Values]]:
+        return {}
+
     def rows(self, chosen: Counts) -> Panel:
         """The panel of some of its series."""
         return Panel(self.demand[chosen])
+
+
+def _fading(values: NDArray[Any], alpha: float) -> Values:
+    """Sums of the columns before each, each counting 1 - alpha times as much as the next."""
+    found = np.zeros((len(values), values.shape[1] + 1))
+    for column in range(values.shape[1]):
+        found[:, column + 1] = (1 - alpha) * found[:, column] + values[:, column]
+    return found

@@ -74,7 +74,8 @@ def test_weights_move_only_for_what_was_surely_better() -> None:
     noise = came + drawn.normal(0, 40, 400)
     series = np.arange(400) % 40
     good = np.stack([noise, noise, came + drawn.normal(0, 5, 400)], axis=1)
-    assert weigh(0, good, came, series, season=True, learnt=True) == (0.0, 0.0, 1.0)
+    assert weigh(2, good, came, series, season=True, learnt=True) == (0.0, 0.0, 1.0)
+    assert weigh(0, good, came, series, season=True, learnt=True) == (0.0, 0.125, 0.875)  # half way from the usual ones
     same = np.stack([noise, noise, noise], axis=1)
     assert weigh(0, same, came, series, season=True, learnt=True) == (0.0, 0.25, 0.75)
 
