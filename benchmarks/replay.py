@@ -1,9 +1,8 @@
-"""What a forecast would have saved on a demand file, and what each lever of the policy gives alone.
+"""What a forecast would have saved on a demand file, and its frontier as a drawing.
 
-`python -m benchmarks.replay DEMAND [ITEMS] [--half even|odd|all] [--levers] [--svg FILE]`; files as for the replay command.
-A half is by the last bit of SHA-256 of the SKU: choices were made on the even half, the odd one is for reporting. Prints JSON:
-without `--levers` the command's own; with it, for each lever and opponent, the changes at equal value fill (in sample, mean of
-two seeds), each lever against the policy as it is. Without a file it plays a made-up store, to see that it runs.
+`python -m benchmarks.replay DEMAND [ITEMS] [--half even|odd|all] [--unserved lost] [--steady plain] [--svg FILE]`; files as for
+the replay command. A half is by the last bit of SHA-256 of the SKU: choices were made on the even half, the odd one is for
+reporting. Prints the command's JSON, without the frontier. Without a file it plays a made-up store, to see that it runs.
 """
 
 from __future__ import annotations
@@ -13,29 +12,22 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.steady_level import steady_level
 from cloud.decisions import inventory
-from cloud.forecasts import calibration
-from cloud.replay import policies
-from cloud.replay.foresight import Foresight, foresee
-from cloud.replay.games import Game, seen_before
-from cloud.replay.history import Calendar, History
+from cloud.replay import foresight, policies
+from cloud.replay.history import History
 from cloud.replay.kpis import Kpis
 from cloud.replay.replay import Replay, replay
-from cloud.replay.slider import positions
 from cloud.replay.tables import read_history
 from cloud.replay.words import as_json
-
-SEEDS = (1, 2)
-SHOWN = ("turnover", "line_stockout", "unit_fill", "excess_obsolete", "carrying_cost", "order_cost")
 
 
 def main() -> None:
@@ -43,17 +35,19 @@ def main() -> None:
     parser.add_argument("demand", type=Path, nargs="?")
     parser.add_argument("items", type=Path, nargs="?")
     parser.add_argument("--half", choices=("even", "odd", "all"), default="all")
-    parser.add_argument("--levers", action="store_true")
+    parser.add_argument(
+        "--steady",
+        choices=("plain", "calibrated"),
+        help="the steadier level (steady_level.py), with its plain quantiles or not",
+    )
     parser.add_argument("--unserved", choices=("waits", "lost"), default="waits")
     parser.add_argument("--svg", type=Path, help="draw the frontier there")
     given = parser.parse_args()
     table = read_history(given.demand, given.items) if given.demand else read_history(made_up())
     history = half(table.history, given.half)
     begun = time.perf_counter()
-    if given.levers:
-        print(json.dumps({"half": given.half, "levers": levers(history)}))
-        return
-    found = replay(history, unserved=given.unserved)
+    with patched(steady_level(given.steady == "calibrated") if given.steady else {}):
+        found = replay(history, unserved=given.unserved)
     told = as_json(found, table.supposed)
     del told["frontier"]
     print(json.dumps({"half": given.half, "seconds": round(time.perf_counter() - begun, 1), **told}))
@@ -68,56 +62,12 @@ def half(history: History, wanted: str) -> History:
     return history.rows(np.flatnonzero(rows))
 
 
-def levers(history: History) -> dict[str, Any]:
-    """Each lever alone, at equal value fill."""
-    calendar = Calendar.of(history)
-    chosen = history.rows(seen_before(history, calendar))
-    foresight = foresee(chosen, calendar)
-    plain = replace(
-        foresight, asked=np.broadcast_to(np.asarray(calibration.ANCHORS), foresight.asked.shape).astype(np.float64)
-    )
-    games = [Game(chosen, calendar, seed, "waits", lambda: None) for seed in SEEDS]
-    opposed = [game.opponents() for game in games]
-    slider = positions(chosen, calendar)
-    variants: dict[str, tuple[Foresight, float, Mapping[str, Any]]] = {
-        "as it is, no share of value": (foresight, 0.0, {}),
-        **{f"share of value {share:.0%}": (foresight, share, {}) for share in (0.01, 0.02, 0.04)},
-        **{f"worst odds {risk}": (foresight, 0.0, {"MOST_RISK": risk}) for risk in (0.3, 0.4, 0.6, 0.75)},
-        "lot less its undershoot": (
-            foresight,
-            0.0,
-            {"economic_lot": _less_undershoot(policies.economic_lot, foresight)},
-        ),
-        "half the lot": (foresight, 0.0, {"economic_lot": _half_lot(policies.economic_lot)}),
-        "uncalibrated quantiles": (plain, 0.0, {}),
-    }
-    found: dict[str, Any] = {}
-    for name, (seen, share, changed) in variants.items():
-        with patched(changed):
-            lines = [game.frontier(seen, slider, share) for game in games]
-        found[name] = {
-            opponent: _mean([_equal(line, one[opponent]) for line, one in zip(lines, opposed, strict=True)])
-            for opponent in opposed[0]
-        }
-    return found
-
-
-def _less_undershoot(whole: Callable[..., Any], foresight: Foresight) -> Callable[..., Any]:
-    """Half an ordinary demand less: as much as an order is larger than its lot, on average."""
-    line = np.maximum(foresight.line_size.mean(axis=1), 1.0)
-    return lambda rate, history: np.maximum(whole(rate, history) - line / 2, np.maximum(history.moq, 1.0))
-
-
-def _half_lot(whole: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda rate, history: np.maximum(whole(rate, history) / 2, np.maximum(history.moq, 1.0))
-
-
 @contextmanager
-def patched(changed: Mapping[str, Any]) -> Iterator[None]:
-    """Names of the policy replaced while a variant is played."""
+def patched(changed: Mapping[str, Any]) -> Generator[None]:
+    """Names of the policy and its foresight replaced while a variant is played."""
     kept: list[tuple[Any, str, Any]] = []
     for name, value in changed.items():
-        module = inventory if hasattr(inventory, name) and name.isupper() else policies
+        module = next(module for module in (inventory, policies, foresight) if hasattr(module, name))
         kept.append((module, name, getattr(module, name)))
         setattr(module, name, value)
     try:
@@ -125,21 +75,6 @@ def patched(changed: Mapping[str, Any]) -> Iterator[None]:
     finally:
         for module, name, value in kept:
             setattr(module, name, value)
-
-
-def _equal(line: Sequence[Any], opponent: Kpis) -> dict[str, float]:
-    """Changes from the opponent where as much value is served, between two positions of the slider in proportion."""
-    served = np.maximum.accumulate([point.kpis.value_fill for point in line])
-    changes: dict[str, float] = {"value_fill": float(np.clip(opponent.value_fill, served[0], served[-1]))}
-    for figure in SHOWN:
-        at = float(np.interp(opponent.value_fill, served, [getattr(point.kpis, figure) for point in line]))
-        old = getattr(opponent, figure)
-        changes[figure] = at - old if figure == "unit_fill" else at / old - 1 if old else 0.0
-    return changes
-
-
-def _mean(found: Sequence[dict[str, float]]) -> dict[str, float]:
-    return {name: round(sum(one[name] for one in found) / len(found), 3) for name in found[0]}
 
 
 def drawing(found: Replay) -> str:
@@ -153,8 +88,8 @@ def drawing(found: Replay) -> str:
         return 60 + 600 * one.stock_value / most, 20 + 340 * (1 - one.value_fill) / (1 - least)
 
     parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 410" font-family="system-ui, sans-serif" font-size="12">',
-        '<rect width="900" height="410" fill="#fff"/><path d="M60 20V360H660" fill="none" stroke="#889"/>',
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 410" font-family="system-ui, sans-serif" font-size="12">',
+        '<rect width="960" height="410" fill="#fff"/><path d="M60 20V360H660" fill="none" stroke="#889"/>',
         '<text x="360" y="395" text-anchor="middle">average stock value</text>',
         '<text x="16" y="190" transform="rotate(-90 16 190)" text-anchor="middle">value fill</text>',
     ]

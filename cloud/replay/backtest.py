@@ -16,16 +16,19 @@ from numpy.typing import NDArray
 
 from cloud.errors import BadInputError
 from cloud.forecasts.answers import promised
-from cloud.forecasts.boosted import Boosted, Windows
+from cloud.forecasts.boosted import Boosted, Windows, learn_lags
 from cloud.forecasts.classes import CLASSES, classify
 from cloud.forecasts.distribution import moments, quantiles
 from cloud.forecasts.forecast import Batch, Driver, Request, Verdict
+from cloud.forecasts.mixture import clustered_error
 from cloud.forecasts.panel import Panel, Values
 from cloud.forecasts.predict import Learn, look
 from cloud.forecasts.seasonal import season_of
 
 #: Probabilities whose coverage and pinball loss are told.
 LEVELS = (0.9, 0.95, 0.99)
+#: What is asked of each model: its median, and these.
+_ASKED = (0.5, *LEVELS)
 #: Demands that a series must have had before the first origin: what was never seen cannot be forecast by anybody.
 LEAST_DEMANDS = 2
 #: Periods known before the first origin below which no origin makes sense.
@@ -45,8 +48,9 @@ class Measures(msgspec.Struct, frozen=True):
     """How a model did. Errors are relative to total demand: `wape` of single periods, `lead_time_wape` of the sum over the
     horizon, `bias` of that sum (above 0: too much). `rmsse` relative to the series' own naive error, averaged; `wrmsse` the
     same weighted by recent value. `coverage` and `pinball` by level, pinball over demand; `interval` the 95 % Wilson interval
-    of the coverage. `seconds_per_1000` series and origin, without the `training_seconds` of an origin that learning from all
-    series takes. None where nothing was counted.
+    of the coverage. `median_wape` is the lead-time error of the model's median in place of its mean, the point with the least
+    absolute error to expect (Gneiting 2011), too low a total for an order. `seconds_per_1000` series and origin, without the
+    `training_seconds` of an origin that learning from all series takes. None where nothing was counted.
     """
 
     forecasts: int
@@ -61,11 +65,14 @@ class Measures(msgspec.Struct, frozen=True):
     seconds_per_1000: float | None = None
     training_seconds: float | None = None
     ratio_to_best: float | None = None
+    median_wape: float | None = None
+    ratio_error: float | None = None
 
 
 class Backtest(msgspec.Struct, frozen=True):
     """The product's default beside each other model, in all and by demand class (at each fold's origin). `default` in
-    `classes`; `models` holds the default too. `ratio_to_best` is its lead-time error over the best other model's.
+    `classes`; `models` holds the default too. `ratio_to_best` is its lead-time error over the best other model's, `ratio_error`
+    the standard error of that, clustered by series.
     """
 
     series: int
@@ -99,7 +106,7 @@ class Demand:
 
 @dataclass(slots=True)
 class _Scores:
-    """What one model made, fold by fold: sums and paths over the horizon, and quantiles at LEVELS where it has them."""
+    """What one model made, fold by fold: sums and paths over the horizon, and quantiles at _ASKED."""
 
     sums: list[Values] = field(default_factory=list[Values])
     paths: list[Values] = field(default_factory=list[Values])
@@ -141,19 +148,20 @@ def backtest(
     classes: list[NDArray[np.intp]] = []
     steps, done = len(chosen) * len(scores), 0
     timed = _Timed(learn, watch) if learn else None
+    lags = _Timed(learn_lags, watch) if learn else None
     for at in chosen:
         known = Panel(demand.table[rows, :at])
         classes.append(classify(known, np.asarray([at]))[:, 0])
         for name, one in scores.items():
             progress(name, done, steps)
-            began, taught = watch(), timed.seconds if timed else 0.0
+            began, taught = watch(), sum(one.seconds for one in (timed, lags) if one)
             if name == "default":
                 verdicts = _default(demand, rows, at, horizon, timed, one)
             elif name == "LightGBM":
-                _boosted(known, horizon, season_of(demand.period_days), timed, one)
+                _boosted(known, horizon, season_of(demand.period_days), lags, one)
             else:
                 _named(known, name, horizon, season, path_forecasts, one)
-            teaching = timed.seconds - taught if timed else 0.0
+            teaching = sum(one.seconds for one in (timed, lags) if one) - taught
             one.training += teaching
             one.seconds += watch() - began - teaching
             done += 1
@@ -194,7 +202,7 @@ def _default(
     over = seen.outlook.mean[:, 0], seen.outlook.variance[:, 0], seen.outlook.none[:, 0]
     scores.sums.append(over[0])
     scores.paths.append(seen.path[:, :horizon])
-    scores.quantiles.append(promised(over, seen.learnt, LEVELS))
+    scores.quantiles.append(promised(over, seen.learnt, _ASKED))
     return seen.verdicts
 
 
@@ -234,7 +242,7 @@ def _believed(known: Panel, sums: Values, horizon: int) -> Values:
     """The quantiles of the same distribution around another model's mean, as its moments are, not calibrated."""
     origins = np.asarray([known.length])
     variance, none = moments(known, origins, (sums / horizon)[:, None], classify(known, origins))
-    return quantiles(sums, variance[:, 0] * horizon, none[:, 0] ** horizon, LEVELS)
+    return quantiles(sums, variance[:, 0] * horizon, none[:, 0] ** horizon, _ASKED)
 
 
 # ---------------------------------------------------------------------------------------------------- measures
@@ -256,12 +264,11 @@ class _Judge:
 
     def report(self, scores: dict[str, _Scores], left_out: int, verdicts: tuple[Verdict, ...]) -> Backtest:
         every = np.ones(len(self.classes), dtype=bool)
-        models = {name: self.measure(one, every) for name, one in scores.items()}
+        models = self._ratios(scores, every)
         by_class: dict[str, dict[str, Measures]] = {}
         for code in np.unique(self.classes).tolist():
             here = self.classes == code
-            by_class[CLASSES[code]] = _ratios({name: self.measure(one, here) for name, one in scores.items()})
-        models = _ratios(models)
+            by_class[CLASSES[code]] = self._ratios(scores, here)
         labels = self.demand.labels
         return Backtest(
             series=self.series,
@@ -277,6 +284,26 @@ class _Judge:
             drivers=verdicts,
         )
 
+    def _ratios(self, scores: dict[str, _Scores], here: NDArray[np.bool_]) -> dict[str, Measures]:
+        """The measures of every model on some of the forecasts, and how the default's compares with the best other."""
+        models = {name: self.measure(one, here) for name, one in scores.items()}
+        others = {name: one.lead_time_wape for name, one in models.items() if name != "default" and one.lead_time_wape}
+        own = models["default"].lead_time_wape
+        if not others or own is None:
+            return models
+        best = min(others, key=lambda name: others[name])
+        total = self.came[here].sum(axis=1)
+        lost, least = (np.abs(np.concatenate(scores[name].sums)[here] - total) for name in ("default", best))
+        ratio = own / others[best]
+        series = np.tile(np.arange(self.series), len(self.origins))[here]
+        error = clustered_error(lost - ratio * least, series) / float(least.sum())
+        compared = msgspec.structs.replace(
+            models["default"],
+            ratio_to_best=_short(ratio),
+            ratio_error=_short(error) if np.isfinite(error) else None,
+        )
+        return models | {"default": compared}
+
     def measure(self, scores: _Scores, here: NDArray[np.bool_]) -> Measures:
         """The measures of a model on some of the forecasts."""
         came, sums, path = self.came[here], np.concatenate(scores.sums)[here], np.concatenate(scores.paths)[here]
@@ -289,7 +316,8 @@ class _Judge:
         good = ~np.isnan(scaled)
         weight = self.weight[here]
         counted = float(weight[good].sum())
-        told = np.concatenate(scores.quantiles)[here]
+        asked = np.concatenate(scores.quantiles)[here]
+        median, told = asked[:, 0], asked[:, 1:]
         short = total[:, None] - told
         tau = np.asarray(LEVELS)
         loss = np.maximum(tau * short, (tau - 1) * short).sum(axis=0) / whole
@@ -306,17 +334,8 @@ class _Judge:
             pinball={str(level): _short(float(loss[k])) for k, level in enumerate(LEVELS)},
             seconds_per_1000=_short(seconds),
             training_seconds=_short(scores.training / len(self.origins)),
+            median_wape=_short(float(np.abs(median - total).sum()) / whole),
         )
-
-
-def _ratios(models: dict[str, Measures]) -> dict[str, Measures]:
-    """The same, and how the default's lead-time error compares with the best other's."""
-    others = [one.lead_time_wape for name, one in models.items() if name != "default" and one.lead_time_wape]
-    own = models["default"].lead_time_wape
-    if not others or own is None:
-        return models
-    ratio = _short(own / min(others))
-    return models | {"default": msgspec.structs.replace(models["default"], ratio_to_best=ratio)}
 
 
 def _naive_error(known: Values) -> Values:

@@ -12,7 +12,6 @@ from cloud.forecasts.distribution import quantiles, stood
 from cloud.forecasts.panel import Counts, Panel, Values
 from cloud.forecasts.predict import Book, outlook_at
 from cloud.replay.history import Calendar, History
-from cloud.replay.warehouse import LEAD_TIME_CV
 
 #: Past origins behind a calibration: a year of weeks.
 PAST_ORIGINS = 52
@@ -55,7 +54,7 @@ class Foresight:
         return quantiles(*over, asked[:, None])[:, 0]
 
 
-def foresee(history: History, calendar: Calendar, review: float = 1.0, cv: float = LEAD_TIME_CV) -> Foresight:
+def foresee(history: History, calendar: Calendar, review: float = 1.0) -> Foresight:
     """What the product would have foreseen in each period from `calendar.begin` on."""
     panel = Panel(history.demand[:, : calendar.end])
     horizon = history.lead_time + review
@@ -65,7 +64,7 @@ def foresee(history: History, calendar: Calendar, review: float = 1.0, cv: float
     seen, _ = outlook_at(book, origins, horizon)
     came = book.realised(origins, np.maximum(np.round(horizon), 1.0))
     rate = seen.mean / horizon[:, None]
-    variance = seen.variance + (rate * cv * history.lead_time[:, None]) ** 2
+    variance = seen.variance + (rate * (history.lead_time_cv * history.lead_time)[:, None]) ** 2
     asked = _asked(seen.classes, (seen.mean, seen.variance, seen.none), came, origins, horizon)
     number, total, _ = panel.sums(np.zeros_like(origins), origins)
     size = total / np.maximum(number, 1)

@@ -25,12 +25,13 @@ STATIC, WITH_REVIEW, ROLLING, OWN_LEVELS, OWN_ORDERS, DYNAMIC = (
 
 class Point(msgspec.Struct, frozen=True):
     """The product's policy where one unserved demand costs `stockout_value`, in the currency of the unit costs, and
-    `value_share` of what its goods cost.
+    `value_share` of what its goods cost; `service` is the mean cycle service of the items that this means at the end.
     """
 
     stockout_value: float
     value_share: float
     kpis: Kpis
+    service: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Game:
     def dynamic(self, foresight: Foresight, stockout_value: float, value_share: float) -> Point:
         """What the product's policy comes to at one position of the slider."""
         policy = policies.foreseen(self.history, foresight, stockout_value, value_share)
-        return Point(stockout_value, value_share, self.run(policy))
+        service = policies.cycle_service(self.history, foresight, stockout_value, value_share)
+        return Point(stockout_value, value_share, self.run(policy), service)
 
     def frontier(self, foresight: Foresight, slider: Sequence[float], value_share: float) -> tuple[Point, ...]:
         """What it comes to at every position."""

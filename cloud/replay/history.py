@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from cloud.decisions.inventory import LONGEST_COVER, ordinary_lots
 from cloud.forecasts.panel import Counts, Values
 
 #: Days of a year: carrying cost and turnover are by the year.
 YEAR_DAYS = 365.25
+#: Coefficient of variation of a lead time where nothing was learnt about the supplier (real suppliers: 0.32 to 0.59).
+LEAD_TIME_CV = 0.3
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,8 @@ class History:
     of an order, holding cost as a share of value and year, least order quantity, the user's own Min and Max (nan: none).
 
     `received` (series, periods) is what really came in and `opening` (series, periods) the stock at each period's begin,
-    where they are known. `last` is the last period's first day, ISO.
+    where they are known; `lead_time_sd` in periods, 0 or nan where nothing is known. `last` is the last period's first day,
+    ISO.
     """
 
     names: tuple[tuple[str, str], ...]
@@ -32,6 +37,7 @@ class History:
     maximum: Values
     received: Values | None = None
     opening: Values | None = None
+    lead_time_sd: Values | None = None
     last: str = ""
 
     @property
@@ -49,6 +55,14 @@ class History:
         """Cost of holding one base unit for one period, (series,)."""
         return self.unit_cost * self.holding_rate / self.periods_per_year
 
+    @property
+    def lead_time_cv(self) -> Values:
+        """Coefficient of variation of each item's lead time, (series,)."""
+        if self.lead_time_sd is None:
+            return np.full(len(self.lead_time), LEAD_TIME_CV)
+        spread = np.nan_to_num(self.lead_time_sd) / np.maximum(self.lead_time, 1e-9)
+        return np.where(spread > 0, spread, LEAD_TIME_CV)
+
     def rows(self, chosen: Counts) -> History:
         """Some of the series."""
         names = tuple(self.names[int(row)] for row in chosen)
@@ -59,7 +73,8 @@ class History:
             )
         }  # fmt: skip
         known = {
-            name: None if (one := getattr(self, name)) is None else one[chosen] for name in ("received", "opening")
+            name: None if (one := getattr(self, name)) is None else one[chosen]
+            for name in ("received", "opening", "lead_time_sd")
         }
         return replace(self, names=names, **per_series, **known)
 

@@ -11,7 +11,7 @@ from cloud.decisions.inventory import order_up_to, stockout_risks, unserved_valu
 from cloud.forecasts.panel import Values
 from cloud.replay.foresight import Foresight
 from cloud.replay.history import Calendar, History, economic_lot
-from cloud.replay.warehouse import LEAD_TIME_CV, Reorder
+from cloud.replay.warehouse import Reorder
 
 #: z of the textbook's 95 % cycle service.
 TEXTBOOK_Z = 1.645
@@ -60,15 +60,10 @@ def foreseen(history: History, foresight: Foresight, stockout_value: float, valu
     own newsvendor level when one unserved demand costs `stockout_value` and `value_share` of its goods; S by the economic
     lot at the present rate.
     """
-    holding = history.holding
 
     def reorder(now: int, position: Values) -> Values:
         column = now + 1 - int(foresight.origins[0])  # a review ends the period: its own demand is known
-        rate = foresight.rate[:, column]
-        lot = economic_lot(rate, history)
-        line = np.maximum(foresight.line_size[:, column], 1.0)
-        value = unserved_values(stockout_value, value_share, history.unit_cost, line)
-        risk = stockout_risks(holding, rate, line, lot, 1.0, value)
+        rate, lot, risk = _balanced(history, foresight, column, stockout_value, value_share)
         point = np.ceil(foresight.quantiles(column, 1 - risk))
         wanted = order_up_to(point, lot) - position
         return np.where((rate > 0) & (position < point), wanted, 0.0)
@@ -76,10 +71,28 @@ def foreseen(history: History, foresight: Foresight, stockout_value: float, valu
     return reorder
 
 
-def oracle(history: History, cv: float = LEAD_TIME_CV) -> Reorder:
+def cycle_service(history: History, foresight: Foresight, stockout_value: float, value_share: float) -> float:
+    """The mean cycle service of the moving items at the last origin: what a site's `service` says of the same slider."""
+    rate, _, risk = _balanced(history, foresight, len(foresight.origins) - 1, stockout_value, value_share)
+    moving = rate > 0
+    return float(1 - risk[moving].mean()) if moving.any() else 0.0
+
+
+def _balanced(
+    history: History, foresight: Foresight, column: int, stockout_value: float, value_share: float
+) -> tuple[Values, Values, Values]:
+    """(rate, lot, risk) of each item at an origin."""
+    rate = foresight.rate[:, column]
+    lot = economic_lot(rate, history)
+    line = np.maximum(foresight.line_size[:, column], 1.0)
+    value = unserved_values(stockout_value, value_share, history.unit_cost, line)
+    return rate, lot, stockout_risks(history.holding, rate, line, lot, 1.0, value)
+
+
+def oracle(history: History) -> Reorder:
     """Knows all demand to come, not how long each order takes: covers it over the 95 % point of lead time plus review."""
     total = np.concatenate([np.zeros((len(history.demand), 1)), np.cumsum(history.demand, axis=1)], axis=1)
-    sigma = np.sqrt(np.log1p(cv**2))
+    sigma = np.sqrt(np.log1p(history.lead_time_cv**2))
     span = np.ceil(history.lead_time * np.exp(TEXTBOOK_Z * sigma - sigma**2 / 2) + 1).astype(np.intp)
     rows = np.arange(len(span))
 

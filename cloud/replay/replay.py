@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from cloud.replay import policies
 from cloud.replay.foresight import Foresight, foresee
@@ -59,6 +60,7 @@ class Replay(msgspec.Struct, frozen=True):
     """What came out. All policies were measured over the same periods, `policies` with the first seed of lead times.
 
     `calendar`: periods learnt from, first measured, end. `left_out`: series with fewer than two demands to learn from.
+    `lead_time`: the median of the items', periods.
     """
 
     series: int
@@ -71,6 +73,7 @@ class Replay(msgspec.Struct, frozen=True):
     comparisons: tuple[Comparison, ...]
     frontier: tuple[Point, ...]
     oracle: Kpis
+    lead_time: float = 0.0
 
 
 def replay(
@@ -117,6 +120,7 @@ def replay(
         comparisons=comparisons,
         frontier=tuple(point for frontier in frontiers.values() for point in frontier),
         oracle=games[0].run(policies.oracle(chosen)),
+        lead_time=float(np.median(chosen.lead_time)),
     )
 
 

@@ -57,7 +57,8 @@ def chosen_before(
     history: History, calendar: Calendar, slider: Sequence[float], unserved: Unserved, count: Callable[[], None]
 ) -> dict[str, tuple[float, float]]:
     """By opponent the (stockout value, value share) chosen on `inner_calendars`, each with a seed of its own: geometric means
-    of the values, means of the gains. The middle of the slider where the history is too short to tell.
+    of the values; a share of value only where it wins in every game (`share_of`). The middle of the slider where the history is
+    too short to tell.
     """
     values: dict[tuple[str, float], list[float]] = {}
     gains: dict[tuple[str, float], list[float]] = {}
@@ -77,12 +78,24 @@ def chosen_before(
                 gains.setdefault((name, share), []).append(gain)
     found: dict[str, tuple[float, float]] = {}
     for name in opponents(history, calendar):
-        shares = [share for share in VALUE_SHARES if (name, share) in gains]
-        means = {share: float(np.mean(gains[name, share])) for share in shares}
-        best = max(means, key=means.__getitem__, default=None)
-        middle = slider[len(slider) // 2]
-        found[name] = (middle, 0.0) if best is None else (float(np.exp(np.mean(np.log(values[name, best])))), best)
+        if (name, 0.0) not in gains:
+            found[name] = slider[len(slider) // 2], 0.0
+            continue
+        best = share_of({share: gains[name, share] for share in VALUE_SHARES})
+        found[name] = float(np.exp(np.mean(np.log(values[name, best])))), best
     return found
+
+
+def share_of(gains: Mapping[float, Sequence[float]]) -> float:
+    """The share with the best mean gain among 0 and those that won against 0 in every game: a share that wins only on
+    average wins by chance, and costs stock-outs.
+    """
+    sure = [
+        share
+        for share, found in gains.items()
+        if all(one > none for one, none in zip(found, gains[0.0], strict=True)) or not share
+    ]
+    return max(sure, key=lambda share: float(np.mean(gains[share])))
 
 
 def best_in_hindsight(frontiers: Mapping[float, Sequence[Point]], opponent: Kpis) -> tuple[float, float, bool]:

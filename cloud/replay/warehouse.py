@@ -14,9 +14,6 @@ import numpy as np
 from cloud.forecasts.panel import Counts, Values
 from cloud.replay.history import Calendar, History
 
-#: Coefficient of variation of a lead time where nothing was learnt about the supplier (real suppliers: 0.32 to 0.59).
-LEAD_TIME_CV = 0.3
-
 #: What happens to demand that is not served at once.
 Unserved = Literal["waits", "lost"]
 
@@ -43,12 +40,12 @@ class Receipts:
     received: Values
 
 
-def lead_times(history: History, calendar: Calendar, seed: int, cv: float = LEAD_TIME_CV) -> Counts:
+def lead_times(history: History, calendar: Calendar, seed: int) -> Counts:
     """The lead time of an order placed in each period, (series, periods), whole periods, at least one: lognormal around the
-    item's own. Drawn period by period, so that a longer calendar begins with the same ones.
+    item's own, with its spread. Drawn period by period, so that a longer calendar begins with the same ones.
     """
     drawn: Values = np.random.default_rng(seed).standard_normal((calendar.end, len(history.demand)))
-    sigma = float(np.sqrt(np.log1p(cv**2)))
+    sigma = np.sqrt(np.log1p(history.lead_time_cv**2))[:, None]
     factor = np.exp(sigma * drawn.T - sigma**2 / 2)
     return np.maximum(np.round(history.lead_time[:, None] * factor), 1).astype(np.intp)
 

@@ -27,11 +27,14 @@ def sentences(comparison: Comparison) -> tuple[str, ...]:
     old, new = comparison.opponent_kpis, comparison.chosen.kpis
     who = OPPONENTS.get(comparison.opponent, comparison.opponent)
     before, after = old.carrying_cost + old.order_cost, new.carrying_cost + new.order_cost
-    verb = "saved" if after < before else "cost more:"
+    share = after / before - 1 if before else 0.0
+    cost = "cost about the same"
+    if abs(share) >= _SAME:
+        by = f"{abs(before - after):,.0f} a year"
+        cost = f"{f'saved {by}' if share < 0 else f'cost {by} more'} ({_percent(share)})"
     money = (
-        f"Against {who}, holding and ordering would have {verb} {abs(before - after):,.0f} a year "
-        f"({_percent(after / before - 1 if before else 0.0)}), with a value fill of {new.value_fill:.1%} instead of "
-        f"{old.value_fill:.1%}; turnover {old.turnover:.2f} to {new.turnover:.2f}, excess and obsolete stock "
+        f"Against {who}, holding and ordering would have {cost}, with a value fill of {new.value_fill:.1%} "
+        f"instead of {old.value_fill:.1%}; turnover {old.turnover:.2f} to {new.turnover:.2f}, excess and obsolete stock "
         f"{old.excess_obsolete:,.0f} to {new.excess_obsolete:,.0f}."
     )
     service = (
@@ -41,8 +44,14 @@ def sentences(comparison: Comparison) -> tuple[str, ...]:
     worse = _worse(old, new)
     lost = f"Not saved: {', '.join(worse)}." if worse else "No figure became worse."
     low, _, high = comparison.band["carrying_cost"]
-    band = f"With other lead times the carrying cost changes by {_percent(low)} to {_percent(high)}."
-    told = (money, service, lost, band)
+    told = (money, service, lost)
+    if _percent(low) != _percent(high):
+        told += (f"Over the draws of lead times the carrying cost changes by {_percent(low)} to {_percent(high)}.",)
+    if comparison.opponent == OWN_ORDERS:
+        told += (
+            "Where demand is known from issues alone, what was wanted while stock was out is not known, so your own orders "
+            "look as if they had served it.",
+        )
     if not comparison.reached:
         told += ("Nowhere on its slider does the forecast serve as much of the value as this opponent.",)
     return told
@@ -58,6 +67,9 @@ def _worse(old: Kpis, new: Kpis) -> list[str]:
     for figure, name in names.items():
         before, after = float(getattr(old, figure)), float(getattr(new, figure))
         fill = figure.endswith("fill")
+        if not before and figure == "line_stockout" and after > _SAME:
+            found.append(f"{name} none to {after:.1%}")
+            continue
         by = after - before if fill else (after / before - 1 if before else 0.0)
         if (by < -_SAME) if fill or figure == "turnover" else (by > _SAME):
             found.append(f"{name} {by * 100:+.1f} points" if fill else f"{name} {_percent(by)}")
@@ -101,5 +113,6 @@ def _point(point: Point) -> dict[str, float]:
     return {
         "stockout_value": point.stockout_value,
         "value_share": point.value_share,
+        "cycle_service": point.service,
         **msgspec.structs.asdict(point.kpis),
     }

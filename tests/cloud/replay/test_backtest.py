@@ -143,7 +143,7 @@ def test_a_driver_is_planned_only_where_it_was_known_beforehand(tmp_path: Path) 
         (["n,a,2026-13-01,3"], "site,sku,date,quantity", "bad.csv:2: date: '2026-13-01' is no date"),
         (["n,a,2026-01-01,many"], "site,sku,date,quantity", "bad.csv:2: quantity: "),
         (["n,a,2026-01-01,-3"], "site,sku,date,quantity", "bad.csv:2: quantity: "),
-        (["n,a,2026-01-01"], "site,sku,date", "bad.csv:2: the row: "),
+        (["n,a,2026-01-01"], "site,sku,date", "bad.csv:1: column quantity is missing"),
         (["n,a"], "site,sku,date,quantity", "bad.csv:2: the row has more or fewer cells"),
         ([], "site,sku,date,quantity", "bad.csv: the file holds no rows"),
         (

@@ -82,8 +82,8 @@ def test_what_came_and_what_stood_there_make_own_orders(tmp_path: Path) -> None:
     ("demand", "items", "said"),
     [
         ("sku,date,quantity\nA,2024-13-01,1\n", "", "demand.csv:2: date: '2024-13-01' is no date"),
-        ("sku,date,quantity\nA,2024-01-01,-1\n", "", "demand.csv:2: quantity: expected `float` >= 0.0"),
-        ("sku,quantity\nA,1\n", "", "demand.csv:2: "),
+        ("sku,date,quantity\nA,2024-01-01,-1\n", "", "demand.csv:2: quantity: "),
+        ("sku,quantity\nA,1\n", "", "demand.csv:1: column date is missing"),
         ("sku,date,quantity\nA,2024-01-01,1\n", "sku,unit_cost\nZ,1\n", "none of its skus has demand"),
         ("sku,date,quantity\nA,2024-01-01,1\n", "sku,unit_cost\nA,1\nA,2\n", "items.csv:3: sku: A stands there twice"),
         (
@@ -91,11 +91,7 @@ def test_what_came_and_what_stood_there_make_own_orders(tmp_path: Path) -> None:
             "sku,unit_cost,min,max\nA,1,9,2\n",
             "items.csv:2: max: 2 is below min 9",
         ),
-        (
-            "sku,date,quantity\nA,2024-01-01,1\n",
-            "sku,unit_cost\nA,0\n",
-            "items.csv:2: unit_cost: expected `float` > 0.0",
-        ),
+        ("sku,date,quantity\nA,2024-01-01,1\n", "sku,unit_cost\nA,0\n", "items.csv:2: unit_cost: "),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, demand: str, items: str, said: str) -> None:

@@ -15,7 +15,7 @@ from cloud.replay.games import DYNAMIC, OWN_LEVELS, OWN_ORDERS, STATIC, WITH_REV
 from cloud.replay.history import Calendar
 from cloud.replay.kpis import Kpis
 from cloud.replay.replay import Replay, replay
-from cloud.replay.slider import chosen_before, inner_calendars, positions
+from cloud.replay.slider import chosen_before, inner_calendars, positions, share_of
 from cloud.replay.warehouse import Reorder, lead_times, play
 from cloud.replay.words import as_json, sentences
 
@@ -59,6 +59,11 @@ def test_the_slider_is_chosen_without_the_measured_periods() -> None:
         changed, CALENDAR, positions(changed, CALENDAR)[::5], "waits", count
     )
     assert all(inner.end == CALENDAR.measured for inner in inner_calendars(CALENDAR))
+
+
+def test_a_share_of_value_enters_only_where_it_wins_every_game() -> None:
+    assert share_of({0.0: [0.3, 0.2], 0.01: [0.6, 0.1], 0.02: [0.35, 0.25]}) == 0.02
+    assert share_of({0.0: [0.3, 0.2], 0.01: [0.9, 0.2]}) == 0.0
 
 
 def test_the_oracle_alone_knows_the_future() -> None:
