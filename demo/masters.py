@@ -16,7 +16,7 @@ _FREIGHT_MINOR = 6_000
 #: Minutes of the demo's clock that an approved order can be taken back.
 _UNDO_MINUTES = 1
 #: What headquarters orders by itself, minor units an order and a day at a site, and from where two people approve.
-_RELEASE_MINOR, _DAILY_MINOR, _FOUR_EYES_MINOR = 20_000, 60_000, 1_000_000
+_RELEASE_MINOR, _DAILY_MINOR, _FOUR_EYES_MINOR = 100_000, 250_000, 1_500_000
 #: Planners think in halves: a campaign is planned at the nearest half of what it is going to do, per mille.
 _HALF = 500
 

@@ -81,8 +81,17 @@ class Limits(msgspec.Struct, frozen=True):
     ordered_today_minor: Mapping[str, int] = {}
 
 
+class Event(msgspec.Struct, frozen=True):
+    """A campaign within the horizon: its days (ISO dates, both inside) and the planned change of demand, 0.3 for 30 % more."""
+
+    name: str
+    first: str
+    last: str
+    uplift: float
+
+
 class Candidate(msgspec.Struct, frozen=True):
-    """Everything a decision about one item at one site rests on."""
+    """Everything a decision about one item at one site rests on; `events` are part of its forecast, and named for people."""
 
     forecast: Forecast
     terms: Terms
@@ -90,6 +99,7 @@ class Candidate(msgspec.Struct, frozen=True):
     unit: BaseUnit = "H87"
     suppliers: int = 1
     keeping: Keeping = Keeping()
+    events: tuple[Event, ...] = ()
 
 
 class Proposal(msgspec.Struct, frozen=True):

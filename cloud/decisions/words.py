@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cloud.decisions.candidate import Event
 from cloud.decisions.plan import Plan
 from vocabulary.item import BaseUnit
 from vocabulary.quantity import Money, exponent
@@ -13,7 +14,8 @@ _UNITS: dict[BaseUnit, str] = {"H87": "pieces", "GRM": "g", "MLT": "mL", "MMT": 
 
 def reasons(plan: Plan) -> tuple[Reason, ...]:
     """Why, in order of weight: demand, position, service, quantity, and what is special about this item."""
-    found = [_demand(plan), _position(plan), _service(plan), _quantity(plan), *plan.notes]
+    events = [_event(event) for event in plan.candidate.events]
+    found = [_demand(plan), *events, _position(plan), _service(plan), _quantity(plan), *plan.notes]
     forecast, promised = plan.candidate.forecast, plan.candidate.terms.promised
     if promised is not None:
         found.append(_lead_time(plan))
@@ -56,6 +58,11 @@ def _demand(plan: Plan) -> Reason:
         "demand_class": forecast.demand_class,
     }
     return Reason(text, numbers)
+
+
+def _event(event: Event) -> Reason:
+    text = f"{event.name}, {event.first} to {event.last}, is planned to change demand by {event.uplift:+.0%}."
+    return Reason(text, {"first": event.first, "last": event.last, "uplift": event.uplift})
 
 
 def _position(plan: Plan) -> Reason:

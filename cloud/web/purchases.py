@@ -181,7 +181,8 @@ async def purchase_page(request: HtmlRequest, site_id: FromPath[str], name: From
             ordered={line.line: line for line in _ordered(story)},
             undoable=undoable and visited.person.may("approve", site_id),
             may_plan=visited.person.may("plan", site_id),
-            can_send=last is not None and last.state in ("waiting", "failed"),
+            order_open=story.row.state == "open",
+            can_send=story.row.state == "open" and last is not None and last.state in ("waiting", "failed"),
             can_retry=last is not None and last.channel == "webhook" and last.state == "failed",
         )
 
