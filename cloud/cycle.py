@@ -5,9 +5,9 @@ where there are workers, and stored chunk by chunk; a site is decided about, wit
 the last of its series is. So memory does not grow with the network, a cycle that was interrupted leaves the rest to the next
 one, and it changes no stock and opens no document: that takes an answer (`recommendations/decide.py`).
 
-    demand               recommendations/demand.py      (what the projections hold)
-    terms, positions     recommendations/supply.py
-    which forecasts hold recommendations/in_force.py
+    demand               situations/demand.py      (what the projections hold)
+    terms, positions     situations/supply.py
+    which forecasts hold situations/in_force.py
     forecasts            forecasters/, forecasts/predict.py   in processes of their own, where LightGBM lives
     order or not, why    recommendations/propose.py, decisions/replenishment.py
     inbox                recommendations/issue.py
@@ -32,13 +32,13 @@ from cloud.forecasts.chunks import CHUNK, expected, heaviest, learnt, merged
 from cloud.forecasts.forecast import Batch, Calibration, Effect, Forecast, Forecasts, Request, Touching
 from cloud.projections.changes import Change, Changes
 from cloud.projections.exceptions import report_rests
-from cloud.recommendations.demand import series, wanted_items
-from cloud.recommendations.in_force import Learnt, in_force, read_learnt, slim, store, store_learnt
 from cloud.recommendations.issue import Issued, issue
 from cloud.recommendations.propose import propose
 from cloud.recommendations.release import release
-from cloud.recommendations.sites import SiteSetting, arriving, site_settings
-from cloud.recommendations.situation import Situation, frame
+from cloud.situations.demand import series, wanted_items
+from cloud.situations.in_force import Learnt, in_force, read_learnt, slim, store, store_learnt
+from cloud.situations.sites import SiteSetting, arriving, site_settings
+from cloud.situations.situation import Situation, frame
 from cloud.store import schema
 from cloud.store.database import reading, writing
 from runtime.system import Runtime

@@ -13,9 +13,9 @@ from cloud.api.caller import Http, caller_of
 from cloud.errors import NotFoundError
 from cloud.forecasts.whatif import Foreseen
 from cloud.inputs.masters import Id, Text
-from cloud.recommendations.bulk import mark, unmark
-from cloud.recommendations.sites import site_settings
-from cloud.recommendations.whatif import LEAST_UPLIFT, MOST_MOVED, MOST_UPLIFT, Change, what_if
+from cloud.situations.bulk import mark, unmark
+from cloud.situations.sites import site_settings
+from cloud.situations.whatif import LEAST_UPLIFT, MOST_MOVED, MOST_UPLIFT, Change, what_if
 
 CampaignId = Annotated[str, QueryParameter(min_length=1, max_length=200, description="the campaign's id")]
 Moved = Annotated[int, QueryParameter(ge=-MOST_MOVED, le=MOST_MOVED, description="days later; below 0 earlier")]

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.decisions.candidate import Event
 from cloud.decisions.replenishment import Candidate, Keeping, Position, Replenishment, replenish
 from cloud.forecasts.forecast import Forecast
-from cloud.recommendations.conditions import keepings, limits_of
-from cloud.recommendations.drivers import Campaign, read_campaigns
-from cloud.recommendations.situation import Situation
-from cloud.recommendations.supply import positions
+from cloud.situations.conditions import keepings, limits_of
+from cloud.situations.drivers import Campaign, read_campaigns
+from cloud.situations.situation import Situation
+from cloud.situations.supply import positions
 
 
 async def propose(conn: AsyncConnection, one: Situation, forecasts: Mapping[str, Forecast], now: int) -> Replenishment:

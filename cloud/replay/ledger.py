@@ -13,12 +13,12 @@ from cloud.decisions.terms import Terms
 from cloud.errors import BadInputError, NotFoundError
 from cloud.forecasts.panel import Values
 from cloud.projections.flows import COUNTED, ISSUED, RECEIVED, RETURNED, SCRAPPED, TRANSFERRED
-from cloud.recommendations.demand import HISTORY_DAYS
-from cloud.recommendations.sites import site_settings
-from cloud.recommendations.situation import Situation, situation
 from cloud.replay.history import History
 from cloud.replay.replay import LEAST_PERIODS
 from cloud.replay.tables import ORDER_COST, Table
+from cloud.situations.demand import HISTORY_DAYS
+from cloud.situations.sites import site_settings
+from cloud.situations.situation import Situation, situation
 from cloud.store import schema
 from vocabulary.quantity import exponent
 

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.errors import BadInputError, CloudError, NotFoundError
 from cloud.forecasts.forecast import Driver
 from cloud.forecasts.panel import Values
-from cloud.recommendations.demand import HISTORY_DAYS
-from cloud.recommendations.sites import site_settings
-from cloud.recommendations.situation import Situation, situation
 from cloud.replay.backtest import Backtest, Demand
 from cloud.replay.studies import Progress, Studies, Study, last, result
+from cloud.situations.demand import HISTORY_DAYS
+from cloud.situations.sites import site_settings
+from cloud.situations.situation import Situation, situation
 
 #: Series that are measured at most, evenly taken: more change the figures in the third digit only.
 SERIES = 1_000

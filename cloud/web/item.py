@@ -18,10 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.errors import NotFoundError
 from cloud.forecasts.forecast import Forecast
 from cloud.projections.flows import COUNTED, SCRAPPED
-from cloud.recommendations.bulk import mark, unmark
 from cloud.recommendations.rows import UNANSWERED, UNDER_WAY, RecommendationRow, of_row, query
-from cloud.recommendations.sites import SiteSetting, setting_of
-from cloud.recommendations.whatif import LEAST_UPLIFT, MOST_MOVED, MOST_UPLIFT, Change
+from cloud.situations.bulk import mark, unmark
+from cloud.situations.sites import SiteSetting, setting_of
+from cloud.situations.whatif import LEAST_UPLIFT, MOST_MOVED, MOST_UPLIFT, Change
 from cloud.store import schema
 from cloud.store.database import reading, writing
 from cloud.web.announced import Announced, announced

@@ -12,11 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.forecasts.forecast import DemandClass, Forecast
-from cloud.recommendations.bulk import OrderLine, striking_lines
-from cloud.recommendations.demand import HISTORY_DAYS, pasts
-from cloud.recommendations.drivers import Campaign
-from cloud.recommendations.sites import SiteSetting
-from cloud.recommendations.whatif import Change, WhatIf, campaigns_of, supposed
+from cloud.situations.bulk import OrderLine, striking_lines
+from cloud.situations.demand import HISTORY_DAYS, pasts
+from cloud.situations.drivers import Campaign
+from cloud.situations.sites import SiteSetting
+from cloud.situations.whatif import Change, WhatIf, campaigns_of, supposed
 from cloud.store import schema
 
 #: Past forecasts shown, and days between two of them at least: neighbouring ones tell the same.

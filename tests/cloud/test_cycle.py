@@ -24,9 +24,9 @@ from cloud.forecasts.predict import forecast
 from cloud.projections.changes import Changes
 from cloud.recommendations.decide import Decision, decide
 from cloud.recommendations.rows import RecommendationRow, of_row, query
-from cloud.recommendations.sites import site_settings
-from cloud.recommendations.situation import situation
 from cloud.schedule import Schedule
+from cloud.situations.sites import site_settings
+from cloud.situations.situation import situation
 from cloud.store import lanes, schema
 from cloud.store.database import reading, writing
 

@@ -22,11 +22,11 @@ from cloud.cycle import run_cycle
 from cloud.errors import BusyError, CloudError
 from cloud.forecasts.forecast import Batch, Forecasts
 from cloud.forecasts.predict import forecast
-from cloud.recommendations.demand import series, wanted_items
-from cloud.recommendations.in_force import LONGEST_DAYS
-from cloud.recommendations.sites import site_settings
-from cloud.recommendations.situation import situation
 from cloud.schedule import Schedule, cycle_state
+from cloud.situations.demand import series, wanted_items
+from cloud.situations.in_force import LONGEST_DAYS
+from cloud.situations.sites import site_settings
+from cloud.situations.situation import situation
 from cloud.store import lanes, leases, schema
 from cloud.store.columns import metadata
 from cloud.store.database import open_engine, reading, writing

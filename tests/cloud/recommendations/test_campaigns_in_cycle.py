@@ -18,9 +18,9 @@ from cloud.cycle import run_cycle
 from cloud.errors import BadInputError, NotFoundError
 from cloud.forecasters import InlineForecaster
 from cloud.forecasts.forecast import Driver, Forecast
-from cloud.recommendations.drivers import PRICE, site_drivers
-from cloud.recommendations.sites import site_settings
-from cloud.recommendations.whatif import Change, WhatIf, what_if
+from cloud.situations.drivers import PRICE, site_drivers
+from cloud.situations.sites import site_settings
+from cloud.situations.whatif import Change, WhatIf, what_if
 from cloud.store import lanes, plans, schema
 from cloud.store.database import reading, writing
 

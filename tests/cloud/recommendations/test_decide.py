@@ -20,8 +20,8 @@ from cloud.projections.documents import advance, read_document, store_document
 from cloud.recommendations.decide import Decision, decide
 from cloud.recommendations.issue import DAY_US, EXPIRES_US, REST_US, Issued, issue
 from cloud.recommendations.rows import RecommendationRow, find, of_row, query
-from cloud.recommendations.sites import site_settings
-from cloud.recommendations.supply import positions
+from cloud.situations.sites import site_settings
+from cloud.situations.supply import positions
 from cloud.store import schema
 from cloud.store.database import reading, writing
 from vocabulary.document import Document, DocumentLine

@@ -14,10 +14,10 @@ from virtual import START_US
 
 from cloud.errors import ConflictError, NotFoundError
 from cloud.forecasts.forecast import Request
-from cloud.recommendations.bulk import OrderLine, mark, striking, striking_lines, unmark
-from cloud.recommendations.kinship import HISTORY_DAYS, Kin, Past, heritage
-from cloud.recommendations.sites import site_settings
-from cloud.recommendations.situation import situation
+from cloud.situations.bulk import OrderLine, mark, striking, striking_lines, unmark
+from cloud.situations.kinship import HISTORY_DAYS, Kin, Past, heritage
+from cloud.situations.sites import site_settings
+from cloud.situations.situation import situation
 from cloud.store import lanes, plans, schema
 from cloud.store.database import reading, writing
 

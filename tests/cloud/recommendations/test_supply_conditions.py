@@ -20,10 +20,10 @@ from cloud.forecasts.predict import forecast
 from cloud.projections.calendar import BusinessDays
 from cloud.projections.daily import DailyChanges
 from cloud.projections.documents import store_document
-from cloud.recommendations.conditions import keepings, limits_of
 from cloud.recommendations.rows import of_row, query
-from cloud.recommendations.sites import site_settings
-from cloud.recommendations.supply import positions, terms_of
+from cloud.situations.conditions import keepings, limits_of
+from cloud.situations.sites import site_settings
+from cloud.situations.supply import positions, terms_of
 from cloud.store import lanes, plans, schema
 from cloud.store.database import reading, writing
 from vocabulary.document import Document, DocumentLine

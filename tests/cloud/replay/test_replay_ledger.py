@@ -10,11 +10,11 @@ from replay_help import history_of
 from seeded_network import seed_network
 from sqlalchemy import insert
 
-from cloud.recommendations.sites import site_settings
 from cloud.replay.games import OWN_ORDERS, opponents
 from cloud.replay.history import Calendar
 from cloud.replay.ledger import Flows, read_ledger, with_own_orders
 from cloud.replay.tables import Table
+from cloud.situations.sites import site_settings
 from cloud.store import schema
 from cloud.store.database import reading, writing
 

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.decisions.replenishment import Terms
 from cloud.forecasts.forecast import Driver, Request
-from cloud.recommendations.demand import series
-from cloud.recommendations.drivers import site_drivers
-from cloud.recommendations.sites import SiteSetting
-from cloud.recommendations.supply import terms_of
+from cloud.situations.demand import series
+from cloud.situations.drivers import site_drivers
+from cloud.situations.sites import SiteSetting
+from cloud.situations.supply import terms_of
 from cloud.store import schema
 from vocabulary.item import BaseUnit
 

@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.forecasts.forecast import CODE_VERSION, Calibration, Effect, Forecast, Request, Touching, inputs_hash
-from cloud.recommendations.sites import SiteSetting
+from cloud.situations.sites import SiteSetting
 from cloud.store import lanes, schema
 
 #: Classes in which a day without demand is an ordinary day.

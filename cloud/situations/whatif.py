@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.errors import BadInputError, NotFoundError
 from cloud.forecasts.forecast import Forecast
 from cloud.forecasts.whatif import Foreseen, foreseen, instead
-from cloud.recommendations.drivers import CAMPAIGNS, Campaign, planned_change, read_campaigns
-from cloud.recommendations.sites import SiteSetting
+from cloud.situations.drivers import CAMPAIGNS, Campaign, planned_change, read_campaigns
+from cloud.situations.sites import SiteSetting
 from cloud.store import schema
 
 #: Days back from which campaigns are read: one that began long ago may still run.

@@ -12,8 +12,8 @@ from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.forecasts.forecast import Driver
-from cloud.recommendations.kinship import HISTORY_DAYS
-from cloud.recommendations.sites import SiteSetting
+from cloud.situations.kinship import HISTORY_DAYS
+from cloud.situations.sites import SiteSetting
 from cloud.store import plans
 
 #: Names under which campaigns and price plans stand beside indicators.

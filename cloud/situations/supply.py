@@ -13,8 +13,8 @@ from cloud.decisions.expiry import Lot
 from cloud.decisions.leadtime import Promised, learn
 from cloud.decisions.replenishment import Position, PriceBreak, Promise, Terms
 from cloud.projections.flows import inside
-from cloud.recommendations.receipts import receipts_of
-from cloud.recommendations.sites import SiteSetting
+from cloud.situations.receipts import receipts_of
+from cloud.situations.sites import SiteSetting
 from cloud.store import plans, schema
 from vocabulary.place import AVAILABLE
 

@@ -11,7 +11,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.decisions.replenishment import Freight, Keeping, Limits, Position
-from cloud.recommendations.sites import SiteSetting
+from cloud.situations.sites import SiteSetting
 from cloud.store import plans, schema
 from vocabulary.quantity import amount
 

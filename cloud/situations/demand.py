@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.decisions.replenishment import Terms
 from cloud.forecasts.forecast import Request
-from cloud.recommendations.bulk import bulk_demand
-from cloud.recommendations.kinship import HISTORY_DAYS, Past, heritage, read_kin
-from cloud.recommendations.sites import SiteSetting
+from cloud.situations.bulk import bulk_demand
+from cloud.situations.kinship import HISTORY_DAYS, Past, heritage, read_kin
+from cloud.situations.sites import SiteSetting
 from cloud.store import plans, schema
 
 __all__ = ["HISTORY_DAYS", "UNKNOWN_LEAD_TIME_DAYS", "Past", "pasts", "series"]

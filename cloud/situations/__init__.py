@@ -1,0 +1,1 @@
+"""What decisions about a site rest on, read from the store: settings, demand, what moves it, terms, stock, limits."""
