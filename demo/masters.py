@@ -71,18 +71,21 @@ def masters(catalogue: list[DemoItem], seed: int, today: date) -> dict[str, list
             {"from_site": "central", "to_site": site, "lead_time_days": 1.0, "cost_minor": 4_500, "currency": CURRENCY}
             for site in ("north", "south")
         ],
-        "autonomy": [
-            {
-                "site_id": "",
-                "category": "",
-                "release_minor": _RELEASE_MINOR,
-                "daily_minor": _DAILY_MINOR,
-                "least_confidence": 800,
-                "four_eyes_minor": _FOUR_EYES_MINOR,
-                "currency": CURRENCY,
-            }
-        ],
+        "autonomy": [_autonomy()],
         "campaigns": _campaigns(catalogue, seed, today - timedelta(days=DAYS)),
+    }
+
+
+def _autonomy() -> Row:
+    """What headquarters orders by itself, of anything anywhere."""
+    return {
+        "site_id": "",
+        "category": "",
+        "release_minor": _RELEASE_MINOR,
+        "daily_minor": _DAILY_MINOR,
+        "least_confidence": 800,
+        "four_eyes_minor": _FOUR_EYES_MINOR,
+        "currency": CURRENCY,
     }
 
 

@@ -78,7 +78,17 @@ def verify_ledger(path: Path, progress: Callable[[int], None] = lambda rows: Non
     return report
 
 
-def sums_fault(connection: sqlite3.Connection, path: Path, page: int) -> Generator[None, None, str]:
+def sums_fault(connection: sqlite3.Connection, path: Path) -> str:
+    """Where the derived tables differ from what the rows amount to, in one sentence; else empty."""
+    pages = sums_by_pages(connection, path, PROGRESS_ROWS)
+    while True:
+        try:
+            next(pages)
+        except StopIteration as ended:
+            return ended.value
+
+
+def sums_by_pages(connection: sqlite3.Connection, path: Path, page: int) -> Generator[None, None, str]:
     """Where the derived tables differ from what the rows amount to, in one sentence; rests after each `page` rows, while a
     gateway goes on writing. Finds nothing where retention cuts rows meanwhile.
     """
@@ -89,9 +99,10 @@ def sums_fault(connection: sqlite3.Connection, path: Path, page: int) -> Generat
         while True:
             connection.execute("BEGIN")  # the tables and the row at which they stand, as they are together
             try:
-                (applied,) = connection.execute("SELECT seq FROM position WHERE name = 'applied'").fetchone()
-                if base_of(connection) != base:
+                found = connection.execute("SELECT seq FROM position WHERE name = 'applied'").fetchone()
+                if found is None or base_of(connection) != base:
                     return ""
+                (applied,) = found
                 for seq, body in islice(rows_after(connection, last), min(page, applied - last)):
                     derived.apply(seq, decode(body))
                     last = seq

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import structlog
 
-from gateway.ledger.check import sums_fault
+from gateway.ledger.check import sums_by_pages
 from gateway.ledger.marker import chain_fault, pages_fault
 from gateway.ledger.migrate import DAMAGE_CODES
 from gateway.ledger.writer import LedgerWriter
@@ -107,7 +107,7 @@ class LedgerCheck:
 
     async def _sums(self) -> str:
         """Where the derived tables are not what the rows amount to, in one sentence."""
-        pages = sums_fault(await self._in_thread(self._open), self._writer.path, PAGE_ROWS)
+        pages = sums_by_pages(await self._in_thread(self._open), self._writer.path, PAGE_ROWS)
         try:
             while True:
                 begun = self._runtime.monotonic()

@@ -13,6 +13,7 @@ import structlog
 
 from gateway.errors import GatewayError, LedgerCorruptError, LedgerUnavailableError
 from gateway.ledger.balances import LedgerState
+from gateway.ledger.check import sums_fault
 from gateway.ledger.file import LedgerFile, Post, Receipt, unusable
 from gateway.ledger.marker import RunMarker, tail_fault
 from gateway.ledger.migrate import prepare
@@ -35,8 +36,8 @@ QUEUE_ENTRIES = 1_024
 RETRY_S = 1.0
 #: Tries at the end of the program to learn what became of a group: a service manager waits some ten seconds.
 LAST_TRIES = 3
-#: Bytes of a file whose sums are made again at once after a stop that was none: half a second of work. Those of a larger
-#: one are compared in the background.
+#: Bytes of a file whose sums are compared at once after a stop that was none: half a second of work. Those of a larger one
+#: are compared in the background.
 ANEW_BYTES = 4 << 20
 #: Seconds within which headquarters must say what it holds before a damaged ledger is recovered without knowing.
 ASK_S = 10.0
@@ -140,9 +141,18 @@ class LedgerWriter:
         except sqlite3.Error as error:
             raise unusable(error, f"{self.path} cannot be read: {error}") from error
         prepare(self.path, epoch)
-        head = self._file.open(anew=self.unclean and self.path.stat().st_size <= ANEW_BYTES)
+        head = self._file.open(anew=self._sums_doubted())
         self._mark()
         return head
+
+    def _sums_doubted(self) -> bool:
+        """Whether the sums of a small ledger that was not closed are not what its rows amount to; only looks."""
+        if not self.unclean or self.path.stat().st_size > ANEW_BYTES:
+            return False
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, isolation_level=None)
+        ) as connection:
+            return bool(sums_fault(connection, self.path))
 
     def _mark(self) -> None:
         """Say that the ledger is open; a disk that is too full for it does not stop the gateway."""
