@@ -1,7 +1,8 @@
 """The last rows of a dead card, as the gateway that took over found them: kept as an epoch of their own, without effect.
 
 What they tell comes in the rows of that gateway, once. These are the evidence: the bytes that were recorded first, chained
-to the last row that both held. Nothing derived from records sees them (`schema.SALVAGED`).
+to the last row that both held. Nothing derived from records sees them (`schema.SALVAGED`), but for one thing: a clock record
+of the card corrects the rows that had arrived before it died, and nobody else can.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from cloud.errors import BadInputError, DeniedError
 from cloud.ingest.batch import Batch, read_batch
 from cloud.ingest.epochs import fits, open_branch
+from cloud.projections.calendar import BusinessDays
+from cloud.projections.clock import redate
 from cloud.projections.parked import digest, occurred_at
 from cloud.store import lanes, schema
 from cloud.store.database import retrying, writing
 from runtime import Runtime
+from vocabulary.records import ClockRecord
 from vocabulary.wire import Conflict, Pushed
 
 
@@ -49,7 +53,7 @@ async def _keep(engine: AsyncEngine, batch: Batch, now: int) -> tuple[Pushed, in
     site_id, first = batch.header.site, batch.header.first_seq
     s, e = schema.site.c, schema.epoch.c
     async with writing(engine, site_id) as conn:
-        site = (await conn.execute(select(s.position, s.downlink).where(s.id == site_id).with_for_update())).one()
+        site = (await conn.execute(select(schema.site).where(s.id == site_id).with_for_update())).one()
         if batch.header.parent is None and first == 1:
             raise BadInputError("a salvaged card's first rows name the row that they grow from, as `parent`")
         branch = await open_branch(conn, batch, now, salvaged=True)
@@ -66,6 +70,10 @@ async def _keep(engine: AsyncEngine, batch: Batch, now: int) -> tuple[Pushed, in
             mine = (e.site_id == site_id) & (e.epoch == branch.epoch)
             await conn.execute(update(schema.epoch).where(mine).values(seq=branch.seq, hash=branch.hash, last_at=now))
             await conn.execute(update(schema.site).where(s.id == site_id).values(position=site.position + added))
+            days = BusinessDays(site.zone, site.day_start, site.opens, site.closes)
+            for record in map(digest, batch.bodies[fresh:]):
+                if isinstance(record, ClockRecord):
+                    await redate(conn, site_id, days, branch.epoch, record)
     position: int = site.position + max(0, added)
     return Pushed(branch.seq, branch.hash.hex(), now, str(site.downlink)), position
 

@@ -124,10 +124,10 @@ async def rebuild_site(
         bodies: dict[tuple[int, int], bytes] = {}
         refused: list[Parked] = []
         for row in found:
-            if row.kind == schema.SALVAGED:
+            record = digest(row.body)
+            if row.kind == schema.SALVAGED and not isinstance(record, records.ClockRecord):
                 continue  # kept as evidence; what it tells comes in another row
             bodies[row.epoch, row.seq] = row.body
-            record = digest(row.body)
             if isinstance(record, str):
                 refused.append(Parked(row.epoch, row.seq, row.body, record))
             else:
@@ -179,7 +179,8 @@ async def _project(conn: AsyncConnection, site: Site, late: Late, rows: list[Arr
 async def _as_recorded(conn: AsyncConnection, site_id: str, parked: Set[tuple[int, int]]) -> None:
     """The times of the ledger's rows as they were recorded: clock records correct them again, each at its turn."""
     c = schema.ledger.c
-    query = select(c.epoch, c.seq, c.body).where(c.site_id == site_id, c.kind == "clock").order_by(c.position)
+    told = c.kind.in_(("clock", schema.SALVAGED))
+    query = select(c.epoch, c.seq, c.body).where(c.site_id == site_id, told).order_by(c.position)
     for row in (await conn.execute(query)).all():
         record = digest(row.body)
         if isinstance(record, records.ClockRecord) and (row.epoch, row.seq) not in parked:

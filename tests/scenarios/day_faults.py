@@ -202,7 +202,7 @@ async def salvage(site: DaySite, card: Path) -> None:
     identity = load_or_make_identity(site.card, site.runtime)
     cloud = Cloud("http://127.0.0.1:8400", identity, site.runtime, AsgiTransport(site.headquarters))
     try:
-        found, facts = await examine(card / "ledger.db", cloud, site.name, gateway.writer.branch.epoch)
+        found, facts = await examine(card / "ledger.db", cloud, site.name, gateway.writer.branch.epoch, keep=True)
     finally:
         await cloud.close()
     hand_over(site.card, found, facts)

@@ -44,7 +44,7 @@ async def hq(tmp_path: Path, runtime: VirtualRuntime) -> AsyncIterator[Headquart
 
 @pytest.fixture
 async def card(tmp_path: Path, runtime: VirtualRuntime, hq: Headquarters) -> Card:
-    """A dead gateway's ledger, and the last row of it that headquarters holds. A clock record of it would move times there."""
+    """A dead gateway's ledger, and the last row of it that headquarters holds, whose times a clock record of the card moves."""
     now = runtime.now()
     told: list[AnyIntent] = [crossing(now + number * SECOND, "in", units(number)) for number in (1, 2)]
     async with box(tmp_path / "old", hq, runtime, await code_for(hq)) as old:
@@ -68,16 +68,24 @@ async def kept(hq: Headquarters) -> list[tuple[int, int, bytes]]:
     return [(epoch, seq, bytes(body)) for epoch, seq, body, kind in rows if kind == schema.SALVAGED]
 
 
-async def test_the_rows_are_kept_as_they_are_and_change_nothing(hq: Headquarters, card: Card, survivor: Box) -> None:
+async def times(hq: Headquarters) -> list[int]:
+    """When the movements of the dead gateway that had arrived happened, as headquarters says now."""
+    rows = await hq.rows(schema.movement_line, "occurred_at", "position")
+    return [at for at, _ in sorted(rows, key=lambda row: row[1])]
+
+
+async def test_the_rows_are_kept_as_they_are_and_change_but_times(hq: Headquarters, card: Card, survivor: Box) -> None:
     db, held = card
     await survivor.sync()
-    derived = (schema.movement_line, schema.unit, schema.daily, schema.item_stock, schema.exception)
-    before = [await hq.rows(table) for table in derived], await hq_stock(hq)
+    derived = (schema.daily, schema.item_stock)
+    before = [await hq.rows(table, "item") for table in derived], await hq_stock(hq)
+    told = await times(hq)
     found, _ = await examine(db, survivor.cloud, "north", survivor.writer.branch.epoch, keep=True)
     tail = read_card(db)[held:]
     assert (found.kept, found.kept) == (len(tail), found.lacking)
     assert await kept(hq) == [(int(found.kept_as), row.seq, row.body) for row in tail]
-    assert ([await hq.rows(table) for table in derived], await hq_stock(hq)) == before
+    assert ([await hq.rows(table, "item") for table in derived], await hq_stock(hq)) == before
+    assert await times(hq) == [at + 50 * SECOND for at in told]
     await assert_equal(hq, survivor)  # the chain of every epoch holds, and all that is derived comes out the same
     again, _ = await examine(db, survivor.cloud, "north", survivor.writer.branch.epoch, keep=True)
     assert (again.kept, again.kept_as, again.held) == (found.kept, found.kept_as, held)
