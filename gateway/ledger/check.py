@@ -13,10 +13,9 @@ import msgspec
 
 from gateway.errors import LedgerDamagedError
 from gateway.ledger.balances import Follower, base_of, rebuild, rows_after
-from gateway.ledger.checkpoint import record_for
 from gateway.ledger.migrate import versions
 from gateway.ledger.packing import unpack
-from gateway.ledger.snapshot import STATE, digest_of_file, snapshots
+from gateway.ledger.snapshot import STATE, digest_of_file, record_for, snapshots
 from gateway.ledger.store import Branch
 from vocabulary.chain import genesis, link
 from vocabulary.records import Checkpoint, Record, decode, encode

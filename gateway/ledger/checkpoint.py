@@ -3,42 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
 
 from gateway.errors import LedgerUnavailableError
 from gateway.ledger.balances import base_of
 from gateway.ledger.file import LedgerFile, Receipt
 from gateway.ledger.packing import unpack
-from gateway.ledger.snapshot import digest_of_tables, snapshot_beside, snapshots, write
+from gateway.ledger.snapshot import record_for, snapshot_beside, snapshots, write
+from gateway.ledger.writer import LedgerWriter
 from gateway.transactions.catalogue import Catalogue
 from gateway.transactions.intents import Recorded
 from vocabulary.records import Checkpoint, decode, kind_of
 
-if TYPE_CHECKING:  # the writer itself compares sums with `record_for`
-    from gateway.ledger.writer import LedgerWriter
-
-__all__ = ["checkpoint_at", "record_for", "snapshots", "take"]
+__all__ = ["checkpoint_at", "snapshots", "take"]
 
 #: Snapshot files kept beside the ledger: the newest, and one in case it is damaged.
 KEPT = 2
 #: Microseconds between two older ones that are kept, for retention to cut at: each is a few MB on a busy site, and rows stay
 #: at most this much longer.
 SPACING_US = 7 * 86_400 * 1_000_000
-
-
-def record_for(connection: sqlite3.Connection, base: int, at: int, digest: str = "") -> Checkpoint:
-    """The checkpoint record of the state in the tables of `connection` at time `at` (microseconds UTC)."""
-
-    def count(sql: str, *values: int) -> int:
-        return connection.execute(sql, values).fetchone()[0]
-
-    return Checkpoint(
-        at,
-        count("SELECT count(*) FROM balance"),
-        count("SELECT count(*) FROM unit WHERE body IS NOT NULL AND (here = 1 OR seq > ?)", base),
-        count("SELECT count(*) FROM document"),
-        digest or digest_of_tables(connection, base),
-    )
 
 
 def checkpoint_at(connection: sqlite3.Connection, seq: int) -> Checkpoint | None:

@@ -21,7 +21,7 @@ from msgspec import UNSET
 
 from gateway.errors import LedgerDamagedError
 from vocabulary.count import Count, CountLine
-from vocabulary.records import decode
+from vocabulary.records import Checkpoint, decode
 
 FORMAT = "evercount snapshot 1"
 #: Rows in a frame, and bytes of one at most: bounds memory where a file is read that somebody may have changed.
@@ -120,6 +120,21 @@ def digest_of_tables(connection: sqlite3.Connection, base: int) -> str:
     for frame in _frames(connection, base):
         digest.update(frame)
     return digest.hexdigest()
+
+
+def record_for(connection: sqlite3.Connection, base: int, at: int, digest: str = "") -> Checkpoint:
+    """The checkpoint record of the state in the tables of `connection` at time `at` (microseconds UTC)."""
+
+    def count(sql: str, *values: int) -> int:
+        return connection.execute(sql, values).fetchone()[0]
+
+    return Checkpoint(
+        at,
+        count("SELECT count(*) FROM balance"),
+        count("SELECT count(*) FROM unit WHERE body IS NOT NULL AND (here = 1 OR seq > ?)", base),
+        count("SELECT count(*) FROM document"),
+        digest or digest_of_tables(connection, base),
+    )
 
 
 def digest_of_file(path: Path) -> str:
